@@ -1,0 +1,1 @@
+"""Metrics: a file without a leading underscore is one family of measures."""

@@ -1,0 +1,84 @@
+"""What a network is to the rest of vfuse: a frozen entry with its builder, sizes, paper and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from vfuse.registry import Registry
+
+
+class Output(NamedTuple):
+    """What every network returns.
+
+    Attributes:
+        fused: (B, T, 3, H, W) RGB in [0, 1].
+        ir: restored infrared (B, T, 1 or 3, H, W) in [0, 1], or None where the network does not restore.
+        vis: restored visible (B, T, 3, H, W) RGB in [0, 1], or None.
+    """
+
+    fused: Tensor
+    ir: Tensor | None = None
+    vis: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One weight file: where it comes from and how to know that it is the right one.
+
+    Attributes:
+        file: file name in `weights/` or the user data directory.
+        sha256: digest of that file, checked on every load.
+        bytes: its size.
+        licence: SPDX name, or "none stated" (such a file is never redistributed).
+        source: who trained it, in a sentence.
+        trained_on: the data it has seen.
+        url: where to download it; empty when it only ships with the package.
+    """
+
+    file: str
+    sha256: str
+    bytes: int
+    licence: str
+    source: str
+    trained_on: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A network a user can name.
+
+    Attributes:
+        name: what the user types; a dash separates the size from the network (`videofusion-s`).
+        build: makes the network with its default initialisation. Called as `model(ir, vis) -> Output` with ir
+            (B, T, 1 or 3, H, W) and vis (B, T, 3, H, W) in [0, 1], any T >= 1.
+        params: exact number of trainable values.
+        window: frames it sees at once by default.
+        overlap: frames shared by neighbouring windows by default.
+        multiple_of: H and W must be multiples of this; the runner pads.
+        min_size: smallest H and W.
+        restores: whether it returns restored sources.
+        colour: "rgb" when it makes colours itself, "luma" when it fuses brightness and keeps the visible's chroma.
+        paper: citation, or a sentence on what it is.
+        weights: tag to file; the first tag is the default, `name.tag` selects another. Empty for networks
+            without parameters.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    params: int
+    window: int
+    overlap: int
+    multiple_of: int = 1
+    min_size: int = 16
+    restores: bool = False
+    colour: Literal["rgb", "luma"] = "rgb"
+    paper: str = ""
+    weights: Mapping[str, Weights] = field(default_factory=dict[str, Weights])
+
+
+MODELS: Registry[ModelEntry] = Registry("model", package="vfuse.models")

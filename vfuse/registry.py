@@ -1,0 +1,81 @@
+"""One registry class: names to frozen entries, duplicates refused, typing errors answered with a suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Generic, Protocol, TypeVar
+
+from vfuse.errors import UsageError
+
+
+class Named(Protocol):
+    """Anything with a unique public name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+E = TypeVar("E", bound=Named)
+
+
+class Registry(Generic[E]):
+    """Entries of one kind, in the order they were added.
+
+    Args:
+        kind: what an entry is, for messages ("model", "metric").
+        package: the package whose un-underscored modules add the entries; they are imported on first use,
+            so that a new file is all a new entry needs.
+    """
+
+    def __init__(self, kind: str, *, package: str | None = None) -> None:
+        self.kind = kind
+        self._package = package
+        self._entries: dict[str, E] = {}
+        self._discovered = package is None
+
+    def add(self, entry: E) -> E:
+        """Add an entry under its name; a name taken twice is a programming error."""
+        if entry.name in self._entries:
+            raise ValueError(f"{self.kind} {entry.name!r} is registered twice")
+        self._entries[entry.name] = entry
+        return entry
+
+    def __getitem__(self, name: str) -> E:
+        self._discover()
+        if name not in self._entries:
+            raise UsageError(f"unknown {self.kind} {name!r}", todo=self._suggestion(name))
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[E]:
+        self._discover()
+        return iter(list(self._entries.values()))
+
+    def __len__(self) -> int:
+        self._discover()
+        return len(self._entries)
+
+    def names(self) -> list[str]:
+        """All names, in the order of registration."""
+        self._discover()
+        return list(self._entries)
+
+    def _suggestion(self, name: str) -> str:
+        close = get_close_matches(name, self._entries, n=1)
+        known = f"Known: {', '.join(self._entries)}"
+        return f"Did you mean {close[0]!r}? {known}" if close else known
+
+    def _discover(self) -> None:
+        if self._discovered or self._package is None:
+            return
+        self._discovered = True  # before importing: the modules themselves reach for the registry
+        package = import_module(self._package)
+        for module in iter_modules(package.__path__):
+            if not module.name.startswith("_"):
+                import_module(f"{self._package}.{module.name}")

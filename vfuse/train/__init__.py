@@ -1,0 +1,1 @@
+"""Training: one recipe file per network over one shared loop."""
