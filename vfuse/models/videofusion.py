@@ -1,0 +1,391 @@
+# pyright: basic
+"""VideoFusion: a spatio-temporal network that fuses and restores infrared and visible video.
+
+Paper: Tang et al., "VideoFusion: A Spatio-Temporal Collaborative Network for Multi-modal Video Fusion and
+Restoration", CVPR 2026, arXiv 2503.23359. Written from the paper's equations; modules carry its names:
+CmDRM (cross-modal differential reinforcement), CMGF (complete-modality-guided fusion), BiCAM (bi-temporal
+co-attention). `videofusion` is the published network, equal to it up to rounding; `videofusion-s` is the same
+class built for a CPU: a pixel-unshuffled stem, narrower, and residual to its inputs.
+
+Feature maps are (N, C, h, w), N = B * T with time the fast index.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vfuse.models._blocks import (
+    BiCAM,
+    Conv3D,
+    CrossBlock,
+    Down,
+    ResBlock,
+    SelfBlock,
+    Up,
+    conv1x1,
+    conv3x3,
+)
+from vfuse.models._registry import MODELS, ModelEntry, Output
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The sizes of a VideoFusion network; the defaults are the published ones.
+
+    Attributes:
+        channels: width at full, half and quarter scale.
+        heads: attention heads at each scale.
+        conv3d: 3-D convolutions per modality at each scale; 0 leaves the scale to its 2-D layers.
+        res_blocks: residual blocks per modality at each scale.
+        fuse: whether CMGF fuses a scale by attention; otherwise the two features are added.
+        enhance: self-attention blocks after CMGF at full and half scale.
+        bicam: co-attention blocks at each scale.
+        decoder_blocks: self-attention blocks in each decoder.
+        unshuffle: factor by which the stem folds pixels into channels; "full scale" is then 1/unshuffle.
+        residual: predict corrections to the inputs and a blending weight instead of the images themselves.
+    """
+
+    channels: tuple[int, int, int] = (32, 64, 128)
+    heads: tuple[int, int, int] = (2, 4, 8)
+    conv3d: tuple[int, int, int] = (2, 2, 2)
+    res_blocks: tuple[int, int, int] = (0, 4, 4)
+    fuse: tuple[bool, bool, bool] = (True, True, True)
+    enhance: tuple[int, int] = (2, 2)
+    bicam: tuple[int, int, int] = (2, 2, 4)
+    decoder_blocks: int = 2
+    unshuffle: int = 1
+    residual: bool = False
+
+    @property
+    def multiple_of(self) -> int:
+        """H and W are padded to a multiple of this."""
+        return 4 * self.unshuffle
+
+
+class ChannelAttention(nn.Module):
+    """Weights per channel from its mean and its maximum over all pixels, (N, C, h, w) -> (N, C, 1, 1)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc1 = conv1x1(channels, channels // 16)
+        self.fc2 = conv1x1(channels // 16, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))])[..., None, None]  # (2, N, C, 1, 1)
+        hidden = F.leaky_relu(self.fc1(pooled.flatten(0, 1)), 0.2)
+        return self.fc2(hidden).unflatten(0, (2, -1)).sum(0).sigmoid()
+
+
+class SpatialAttention(nn.Module):
+    """Weights per pixel from the mean and the maximum over channels, (N, C, h, w) -> (N, 1, h, w)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv1(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)).sigmoid()
+
+
+class Contribution(nn.Module):
+    """The contribution metric of CmDRM: how much of the reinforced and of the plain feature to keep."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = conv1x1(2 * channels, 2)
+        self.channel_attention = ChannelAttention(channels)
+        self.spatial_attention = SpatialAttention()
+
+    def forward(self, enhanced: Tensor, plain: Tensor) -> Tensor:
+        scores = self.score(torch.cat([enhanced, plain], dim=1)).sigmoid().mean((2, 3), keepdim=True)
+        keep_enhanced, keep_plain = scores.chunk(2, dim=1)  # (N, 1, 1, 1) each
+        y = keep_enhanced * enhanced
+        y = self.channel_attention(y) * y
+        y = self.spatial_attention(y) * y
+        return y + keep_plain * plain
+
+
+class CmDRM(nn.Module):
+    """Cross-modal differential reinforcement: attend to what the other modality has and this one lacks."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.cross = CrossBlock(channels, heads)
+        self.contribution = Contribution(channels)
+
+    def forward(self, main: Tensor, other: Tensor) -> Tensor:
+        return self.contribution(self.cross(main, other - main), main)
+
+
+class Unmix(nn.Module):
+    """Modality unmixing: the share of one modality in the decoded feature."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channel_attention = ChannelAttention(channels)
+        self.spatial_attention = SpatialAttention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.channel_attention(x) * x
+        return self.spatial_attention(y) * y
+
+
+class Decoder(nn.Module):
+    """Self-attention blocks, then two convolutions to c_out image planes (before any squashing)."""
+
+    def __init__(self, channels: int, heads: int, depth: int, *, hidden: int, c_out: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(SelfBlock(channels, heads) for _ in range(depth)))
+        self.conv1 = conv1x1(channels, hidden, bias=True)
+        self.conv2 = conv3x3(hidden, c_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv2(F.leaky_relu(self.conv1(self.blocks(x)), 0.2))
+
+
+class Encoder(nn.Module):
+    """One scale of one modality: Conv3D over time, then residual blocks."""
+
+    def __init__(self, c_in: int, c_out: int, *, conv3d: int, res_blocks: int) -> None:
+        super().__init__()
+        self.conv3d = Conv3D(c_in, c_out, conv3d)
+        self.res = nn.Sequential(*(ResBlock(c_out) for _ in range(res_blocks)))
+
+    def forward(self, x: Tensor, *, frames: int) -> Tensor:
+        return self.res(self.conv3d(x, frames=frames))
+
+
+class Scale(nn.Module):
+    """What one scale does before decoding: encode both modalities, reinforce them, fuse them."""
+
+    def __init__(self, config: Config, scale: int, c_in: tuple[int, int]) -> None:
+        super().__init__()
+        c, heads = config.channels[scale], config.heads[scale]
+        depth = {"conv3d": config.conv3d[scale], "res_blocks": config.res_blocks[scale]}
+        self.encode_ir = Encoder(c_in[0], c, **depth)
+        self.encode_vis = Encoder(c_in[1], c, **depth)
+        self.reinforce_ir = CmDRM(c, heads) if scale > 0 else None
+        self.reinforce_vis = CmDRM(c, heads) if scale > 0 else None
+        self.cmgf = CrossBlock(c, heads) if config.fuse[scale] else None
+        self.enhance = nn.Sequential(*(SelfBlock(c, heads) for _ in range((*config.enhance, 0)[scale])))
+
+    def forward(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+        """(features of ir, of vis, fused feature) of this scale, each (N, C, h, w)."""
+        ir, vis = self.encode_ir(ir, frames=frames), self.encode_vis(vis, frames=frames)
+        if self.reinforce_ir is not None and self.reinforce_vis is not None:
+            ir, vis = self.reinforce_ir(ir, vis), self.reinforce_vis(vis, ir)
+        complete = ir + vis
+        fused = complete if self.cmgf is None else self.cmgf(complete, ir, vis)
+        return ir, vis, self.enhance(fused)
+
+
+class VideoFusion(nn.Module):
+    """The whole network: three encoder scales, BiCAM on the way up, three decoders.
+
+    Called with ir (B, T, 1 or 3, H, W) and vis (B, T, 3, H, W) in [0, 1], RGB; any T >= 1, any H and W from
+    the entry's `min_size` up (padded by reflection at the bottom and right, cropped back). Returns `fused`, `ir`
+    and `vis` of the input's size, (B, T, 3, H, W); residual networks restore the infrared as one channel.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__()
+        self.config = config = config or Config()
+        c, heads, fold = config.channels, config.heads, config.unshuffle**2
+        ir_planes = 2 if config.residual else 3
+        self.scales = nn.ModuleList(
+            Scale(config, s, (ir_planes * fold, 3 * fold) if s == 0 else (c[s], c[s])) for s in range(3)
+        )
+        self.down_ir = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
+        self.down_vis = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
+        self.up = nn.ModuleList(Up(c[s + 1], c[s]) for s in range(2))
+        self.bicam = nn.ModuleList(BiCAM(c[s], heads[s], config.bicam[s]) for s in range(3))
+        self.unmix_ir, self.unmix_vis = Unmix(c[0]), Unmix(c[0])
+        planes = (4, 1, 3) if config.residual else (3, 3, 3)  # fused (colour and blending weight), ir, vis
+        hidden = c[0] if config.residual else c[0] // 2
+        self.decoders = nn.ModuleList(
+            Decoder(c[0], heads[0], config.decoder_blocks, hidden=hidden, c_out=p * fold) for p in planes
+        )
+
+    def forward(self, ir: Tensor, vis: Tensor) -> Output:
+        frames, (height, width) = vis.shape[1], vis.shape[-2:]
+        ir, vis = self._fold(ir), self._fold(vis)
+        stem_ir = (
+            ir if not self.config.residual else torch.cat([ir[:, :1], column_pattern(ir, frames)], dim=1)
+        )
+        features = self._features(self._unshuffle(stem_ir), self._unshuffle(vis), frames=frames)
+        planes = [self._shuffle(decoder(z)) for decoder, z in zip(self.decoders, features, strict=True)]
+        images = self._add_to_inputs(planes, ir[:, :1], vis) if self.config.residual else map(squash, planes)
+        return Output(*(x[..., :height, :width].unflatten(0, (-1, frames)) for x in images))
+
+    def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The full-scale features that the decoders of fused, ir and vis read."""
+        fused = []
+        for s, scale in enumerate(self.scales):
+            if s > 0:
+                ir, vis = self.down_ir[s - 1](ir), self.down_vis[s - 1](vis)
+            ir, vis, z = scale(ir, vis, frames=frames)
+            fused.append(z)
+        z = self.bicam[2](fused[2], frames=frames)
+        for s in (1, 0):
+            z = self.bicam[s](self.up[s](z) + fused[s], frames=frames)
+        return z, self.unmix_ir(z), self.unmix_vis(z)
+
+    def _fold(self, clip: Tensor) -> Tensor:
+        """(B, T, C, H, W) to (B * T, C, H', W'), reflected at the bottom and right to a usable size."""
+        x = clip.flatten(0, 1)
+        if x.shape[1] == 1 and not self.config.residual:
+            x = x.expand(-1, 3, -1, -1)
+        bottom, right = (-size % self.config.multiple_of for size in x.shape[-2:])
+        x = F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _unshuffle(self, x: Tensor) -> Tensor:
+        if self.config.unshuffle == 1:
+            return x
+        return F.pixel_unshuffle(x, self.config.unshuffle).contiguous(memory_format=torch.channels_last)
+
+    def _shuffle(self, x: Tensor) -> Tensor:
+        return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
+
+    def _add_to_inputs(self, planes: list[Tensor], ir: Tensor, vis: Tensor) -> tuple[Tensor, ...]:
+        """Restored sources are input plus correction; fused is their blend and what it lacks."""
+        fusion, ir_change, vis_change = planes
+        ir, vis = ir + ir_change, vis + vis_change
+        share = fusion[:, 3:].sigmoid()  # of the infrared's brightness
+        fused = vis + share * (ir - luma(vis)) + fusion[:, :3]
+        # Clamped only for the viewer: a clamp in training would hide over- and undershoot from the losses.
+        return (fused, ir, vis) if self.training else (fused.clamp(0, 1), ir.clamp(0, 1), vis.clamp(0, 1))
+
+
+def squash(x: Tensor) -> Tensor:
+    """The published output: tanh moved to (0, 1)."""
+    return (x.tanh() + 1) / 2
+
+
+def luma(rgb: Tensor) -> Tensor:
+    """(N, 3, h, w) to (N, 1, h, w), BT.601."""
+    return (rgb * rgb.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def column_pattern(ir: Tensor, frames: int) -> Tensor:
+    """How much each column of the infrared differs from its neighbours, averaged over rows and frames.
+
+    Uncooled sensors write column stripes that stay fixed over a clip. Their estimate needs the whole column
+    of the whole clip, which no stack of small convolutions sees; the network gets it as a second plane.
+
+    Args:
+        ir: (B * T, C, H, W); the first channel is read.
+
+    Returns:
+        (B * T, 1, H, W), constant along each column.
+    """
+    x = ir[:, :1].float()
+    kernel = min(31, 2 * ((x.shape[-1] - 1) // 2) + 1)
+    lowpass = F.avg_pool2d(x, (1, kernel), stride=1, padding=(0, kernel // 2), count_include_pad=False)
+    difference = (x - lowpass).clamp(-0.15, 0.15)  # real edges are larger than stripes
+    pattern = difference.unflatten(0, (-1, frames)).mean((1, 3), keepdim=True)  # (B, 1, 1, 1, W)
+    return pattern.expand(-1, frames, -1, x.shape[-2], -1).flatten(0, 1).to(ir.dtype)
+
+
+# ---------------------------------------------------------------------------------- published checkpoints
+
+# Published name -> ours, in which m is the modality and s the scale, counted from 1 there and from 0 here.
+RENAMES = (
+    (r"conv3d_(?P<m>ir|vi)_(?P<s>\d)\.module\.0", "scales.{s}.encode_{m}.conv3d.0"),
+    (r"conv3d_(?P<m>ir|vi)_(?P<s>\d)\.module\.2", "scales.{s}.encode_{m}.conv3d.1"),
+    (r"(?P<m>ir|vi)_conv_enhance_(?P<s>\d)\.blocks\.0", "scales.{s}.encode_{m}.res"),
+    (r"cross_modal_enhance_(?P<m>ir|vi)_(?P<s>\d)\.cross_transformer", "scales.{s}.reinforce_{m}.cross"),
+    (r"CMA_(?P<m>ir|vi)_(?P<s>\d)\.conv", "scales.{s}.reinforce_{m}.contribution.score"),
+    (r"CMA_(?P<m>ir|vi)_(?P<s>\d)", "scales.{s}.reinforce_{m}.contribution"),
+    (r"fusion_enhance_(?P<s>\d)\.transformer", "scales.{s}.enhance"),
+    (r"fusion_(?P<s>\d)\.cross_transformer", "scales.{s}.cmgf"),
+    (r"down_(?P<m>ir|vi)_(?P<s>\d)\.body\.0", "down_{m}.{s}.conv"),
+    (r"up(?P<s>\d)\.body\.0", "up.{s}.reduce"),
+    (r"up(?P<s>\d)\.body\.2", "up.{s}.refine"),
+    (r"co_attention_(?P<s>\d)\.layers\.(?P<i>\d)\.co_transformer", "bicam.{s}.layers.{i}"),
+    (r"decomposition\.(?P<part>channel|spatial)_attention_(?P<m>ir|vi)", "unmix_{m}.{part}_attention"),
+    (r"decoder_(?P<d>fusion|ir|vi)\.decoder", "decoders.{d}.blocks"),
+    (r"decoder_(?P<d>fusion|ir|vi)\.conv\.0", "decoders.{d}.conv1"),
+    (r"decoder_(?P<d>fusion|ir|vi)\.conv\.2", "decoders.{d}.conv2"),
+)
+DECODERS = {"fusion": 0, "ir": 1, "vi": 2}
+INNER_RENAMES = (
+    (".norm1.body.", ".norm1."),
+    (".norm2.body.", ".norm2."),
+    (".ChannelAttention.", ".channel_attention."),
+    (".SpatialAttention.", ".spatial_attention."),
+)
+UNUSED = ".attn.norm.body."  # layer norms that every published cross-attention owns and never applies
+
+
+def convert_published(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published checkpoint under our names; unknown names pass, for the strict load to report."""
+    return {rename_published(key): tensor for key, tensor in state.items() if UNUSED not in key}
+
+
+def rename_published(key: str) -> str:
+    """One published parameter name under our name."""
+    key = key.removeprefix("module.")
+    for pattern, ours in RENAMES:
+        if match := re.match(pattern, key):
+            part = match.groupdict()
+            if "m" in part:
+                part["m"] = {"ir": "ir", "vi": "vis"}[part["m"]]
+            if "s" in part:
+                part["s"] = int(part["s"]) - 1
+            if "d" in part:
+                part["d"] = DECODERS[part["d"]]
+            key = ours.format(**part) + key[match.end() :]
+            break
+    for published, ours in INNER_RENAMES:
+        key = key.replace(published, ours)
+    return key
+
+
+PAPER = "Tang et al., VideoFusion, CVPR 2026, arXiv 2503.23359"
+SMALL = Config(
+    channels=(64, 96, 96),
+    heads=(4, 6, 6),
+    conv3d=(1, 1, 0),
+    res_blocks=(1, 1, 1),
+    fuse=(False, True, True),
+    enhance=(0, 1),
+    bicam=(1, 1, 1),
+    decoder_blocks=0,
+    unshuffle=4,
+    residual=True,
+)
+
+MODELS.add(
+    ModelEntry(
+        name="videofusion",
+        build=VideoFusion,
+        params=6_749_526,
+        window=7,
+        overlap=2,
+        multiple_of=4,
+        min_size=8,
+        restores=True,
+        paper=PAPER,
+    )
+)
+MODELS.add(
+    ModelEntry(
+        name="videofusion-s",
+        build=partial(VideoFusion, SMALL),
+        params=0,
+        window=7,
+        overlap=2,
+        multiple_of=8,
+        min_size=16,
+        restores=True,
+        paper=PAPER + "; a small variant of our own",
+    )
+)
