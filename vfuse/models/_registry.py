@@ -26,17 +26,36 @@ class Output(NamedTuple):
 
 
 @dataclass(frozen=True)
+class GitFile:
+    """One file of one commit of a public GitHub repository.
+
+    Attributes:
+        repository: "owner/name".
+        commit: full commit id.
+        path: path in the repository.
+        blob: git's own name of the content, SHA-1 over `blob <size>\\0` and the bytes.
+    """
+
+    repository: str
+    commit: str
+    path: str
+    blob: str
+
+
+@dataclass(frozen=True)
 class Weights:
     """One weight file: where it comes from and how to know that it is the right one.
 
     Attributes:
         file: file name in `weights/` or the user data directory.
-        sha256: digest of that file, checked on every load.
-        bytes: its size.
+        sha256: digest of that file, checked on every load; empty for a `git` file not yet converted here.
+        bytes: its size; 0 while the digest is empty.
         licence: SPDX name, or "none stated" (such a file is never redistributed).
         source: who trained it, in a sentence.
         trained_on: the data it has seen.
         url: where to download it; empty when it only ships with the package.
+        git: the authors' own checkpoint, which `vfuse weights pull` fetches and converts.
+        scores: metric to value, as measured for the model card.
     """
 
     file: str
@@ -46,6 +65,8 @@ class Weights:
     source: str
     trained_on: str
     url: str = ""
+    git: GitFile | None = None
+    scores: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 @dataclass(frozen=True)
@@ -61,11 +82,14 @@ class ModelEntry:
         overlap: frames shared by neighbouring windows by default.
         multiple_of: H and W must be multiples of this; the runner pads.
         min_size: smallest H and W.
+        bytes_per_pixel: peak working memory for each pixel of each frame of a window, in bytes at float32;
+            from it the runner chooses tiles where whole frames would not fit. 0 when it is negligible.
         restores: whether it returns restored sources.
-        colour: "rgb" when it makes colours itself, "luma" when it fuses brightness and keeps the visible's chroma.
+        colour: "rgb" when it makes colours itself, "luma" when it fuses brightness and keeps the visible's
+            chroma.
         paper: citation, or a sentence on what it is.
-        weights: tag to file; the first tag is the default, `name.tag` selects another. Empty for networks
-            without parameters.
+        weights: tag to file, for a network that brings its own; the first tag is the default, `name.tag`
+            selects another. Weights that ship with vfuse stand in `weights/manifest.json` instead.
     """
 
     name: str
@@ -75,6 +99,7 @@ class ModelEntry:
     overlap: int
     multiple_of: int = 1
     min_size: int = 16
+    bytes_per_pixel: int = 0
     restores: bool = False
     colour: Literal["rgb", "luma"] = "rgb"
     paper: str = ""
