@@ -48,12 +48,16 @@ def attention_map(q: Tensor, k: Tensor, temperature: Tensor) -> Tensor:
         (N, heads, C / heads, C / heads), float32 at least; rows sum to 1. The Gram matrix is divided by the
         norms, which equals normalising q and k first without writing them out.
     """
-    n, heads = q.shape[0], temperature.shape[0]
-    q, k = (full(z).permute(0, 2, 3, 1).reshape(n, -1, heads, z.shape[1] // heads) for z in (q, k))
+    n, heads, c = q.shape[0], temperature.shape[0], q.shape[1] // temperature.shape[0]
+    q, k = (full(z).permute(0, 2, 3, 1).reshape(n, -1, heads * c) for z in (q, k))
     with torch.autocast(q.device.type, enabled=False):
-        gram = torch.einsum("npha,nphb->nhab", q, k)
-        q_norm = q.square().sum(1).sqrt().clamp_min(1e-12)  # (N, heads, C / heads)
-        k_norm = k.square().sum(1).sqrt().clamp_min(1e-12)
+        # One product over all channels, of which the heads are the diagonal blocks: faster than a strided
+        # product per head, although it computes more.
+        gram = torch.bmm(q.transpose(1, 2), k).view(n, heads, c, heads, c).diagonal(dim1=1, dim2=3)
+        gram = gram.permute(0, 3, 1, 2)  # (N, heads, c, c)
+        q_norm, k_norm = (
+            torch.linalg.vector_norm(z, dim=1).view(n, heads, c).clamp_min(1e-12) for z in (q, k)
+        )
         cosine = gram / (q_norm[..., :, None] * k_norm[..., None, :])
         return (cosine * full(temperature)).softmax(-1)
 

@@ -190,8 +190,8 @@ class VideoFusion(nn.Module):
     """The whole network: three encoder scales, BiCAM on the way up, three decoders.
 
     Called with ir (B, T, 1 or 3, H, W) and vis (B, T, 3, H, W) in [0, 1], RGB; any T >= 1, any H and W from
-    the entry's `min_size` up (padded by reflection at the bottom and right, cropped back). Returns `fused`, `ir`
-    and `vis` of the input's size, (B, T, 3, H, W); residual networks restore the infrared as one channel.
+    the entry's `min_size` up (padded by reflection at the bottom and right, cropped back). Returns `fused`,
+    `ir` and `vis` of the input's size, (B, T, 3, H, W); residual networks restore infrared as one channel.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -351,13 +351,13 @@ def rename_published(key: str) -> str:
 
 PAPER = "Tang et al., VideoFusion, CVPR 2026, arXiv 2503.23359"
 SMALL = Config(
-    channels=(64, 96, 96),
-    heads=(4, 6, 6),
-    conv3d=(1, 1, 0),
-    res_blocks=(1, 1, 1),
+    channels=(64, 64, 96),
+    heads=(4, 4, 6),
+    conv3d=(1, 0, 1),
+    res_blocks=(2, 1, 1),
     fuse=(False, True, True),
     enhance=(0, 1),
-    bicam=(1, 1, 1),
+    bicam=(0, 1, 2),
     decoder_blocks=0,
     unshuffle=4,
     residual=True,

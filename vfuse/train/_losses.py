@@ -1,0 +1,128 @@
+"""The losses of VideoFusion, each a named term: fusion, scene fidelity, variational consistency.
+
+Paper: Tang et al., VideoFusion, CVPR 2026, section 3; the defaults are the weights of the released code,
+which adds an SSIM and a second intensity term to the paper's five. All images are RGB (B, T, 3, H, W) in [0, 1];
+targets are the clean sources, never the degraded inputs; every term is a mean over all elements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CHROMA_OFFSET = 128 / 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weight of each term; 0 switches it off, which is how the paper's ablations run.
+
+    Attributes:
+        intensity: fused luma against the brighter source (paper: 15).
+        consistency: fused luma against each source, infrared at 0.8 of it (released code only: 1).
+        color: fused chroma against the visible's (paper: 100).
+        gradient: fused gradients against the stronger source's (paper: 1).
+        ssim: structural similarity to both sources (released code only: 1).
+        fidelity: restored sources against the clean ones, intensity and gradients (paper: 10).
+        variation: frame-to-frame changes of all outputs (paper: 100, released code: 10).
+    """
+
+    intensity: float = 15.0
+    consistency: float = 1.0
+    color: float = 100.0
+    gradient: float = 1.0
+    ssim: float = 1.0
+    fidelity: float = 10.0
+    variation: float = 10.0
+
+
+def fusion_losses(
+    fused: Tensor, ir: Tensor, vis: Tensor, *, clean_ir: Tensor, clean_vis: Tensor, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Weighted terms by name; their sum is the training loss.
+
+    Args:
+        fused, ir, vis: the network's outputs, (B, T, 3, H, W); one-channel infrared is repeated.
+        clean_ir, clean_vis: the targets, of the same shape.
+    """
+    ir, clean_ir = (x.expand(-1, -1, 3, -1, -1) for x in (ir, clean_ir))
+    terms = {
+        **_fusion(fused.flatten(0, 1), clean_ir.flatten(0, 1), clean_vis.flatten(0, 1), weights),
+        "fidelity_ir": weights.fidelity * fidelity(ir.flatten(0, 1), clean_ir.flatten(0, 1)),
+        "fidelity_vis": weights.fidelity * fidelity(vis.flatten(0, 1), clean_vis.flatten(0, 1)),
+        "variation_ir": weights.variation * variation(ir, clean_ir),
+        "variation_vis": weights.variation * variation(vis, clean_vis),
+        "variation_fused": weights.variation * (variation(fused, clean_ir) + variation(fused, clean_vis)),
+    }
+    return {name: term for name, term in terms.items() if _weight(name, weights) > 0}
+
+
+def _fusion(f: Tensor, a: Tensor, v: Tensor, w: LossWeights) -> dict[str, Tensor]:
+    """Terms of the fused frames f against infrared a and visible v, each (N, 3, H, W)."""
+    (f_y, f_cb, f_cr), (v_y, v_cb, v_cr), a_y = ycbcr(f), ycbcr(v), ycbcr(a)[0]
+    (f_x, f_v), (v_x, v_v), (a_x, a_v) = sobel(f_y), sobel(v_y), sobel(a_y)
+    return {
+        "intensity": w.intensity * F.l1_loss(f_y, torch.maximum(v_y, a_y)),
+        "consistency": w.consistency * (F.l1_loss(f_y, v_y) + 0.8 * F.l1_loss(f_y, a_y)),
+        "color": w.color * (F.l1_loss(f_cb, v_cb) + F.l1_loss(f_cr, v_cr)),
+        "gradient": w.gradient
+        * (F.l1_loss(f_x, torch.maximum(v_x, a_x)) + F.l1_loss(f_v, torch.maximum(v_v, a_v))),
+        "ssim": w.ssim * ((1 - ssim(v, f)) + (1 - ssim(a_y, f_y))),
+    }
+
+
+def _weight(name: str, weights: LossWeights) -> float:
+    return float(getattr(weights, name.split("_")[0]))
+
+
+def ycbcr(rgb: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """BT.601 luma and chroma with the rounded coefficients of the released code, each clamped to [0, 1]."""
+    r, g, b = rgb.unbind(1)
+    y = 0.299 * r + 0.587 * g + 0.114 * b
+    cb = -0.169 * r - 0.331 * g + 0.5 * b + CHROMA_OFFSET
+    cr = 0.5 * r - 0.419 * g - 0.081 * b + CHROMA_OFFSET
+    return tuple(x.clamp(0, 1).unsqueeze(1) for x in (y, cb, cr))  # type: ignore[return-value]
+
+
+def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Absolute Sobel responses along x and y of (N, C, H, W), unnormalised, borders replicated."""
+    c = x.shape[1]
+    kernel = x.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    along_x, along_y = (F.conv2d(padded, k.expand(c, 1, 3, 3), groups=c).abs() for k in (kernel, kernel.T))
+    return along_x, along_y
+
+
+def fidelity(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute error of intensities plus that of both luma gradients, (N, 3, H, W)."""
+    (r_x, r_y), (c_x, c_y) = sobel(ycbcr(restored)[0]), sobel(ycbcr(clean)[0])
+    return F.l1_loss(restored, clean) + F.l1_loss(r_x, c_x) + F.l1_loss(r_y, c_y)
+
+
+def variation(x: Tensor, clean: Tensor) -> Tensor:
+    """How far frame-to-frame changes differ from those of the clean clip, (B, T, 3, H, W); 0 if T = 1."""
+    if x.shape[1] < 2:
+        return x.new_zeros(())
+    return F.l1_loss(x.diff(dim=1), clean.diff(dim=1))
+
+
+def ssim(reference: Tensor, x: Tensor) -> Tensor:
+    """Mean structural similarity, Gaussian window 13 of sigma 1.5, valid region, range 1 (Wang 2004)."""
+    n = torch.arange(13, dtype=x.dtype, device=x.device) - 6
+    window = torch.exp(-n.square() / (2 * 1.5**2))
+    window = window / window.sum()
+    c = x.shape[1]
+
+    def blur(z: Tensor) -> Tensor:
+        z = F.conv2d(z, window.view(1, 1, 1, -1).expand(c, 1, 1, -1), groups=c)
+        return F.conv2d(z, window.view(1, 1, -1, 1).expand(c, 1, -1, 1), groups=c)
+
+    mu_r, mu_x = blur(reference), blur(x)
+    var_r, var_x = blur(reference.square()) - mu_r.square(), blur(x.square()) - mu_x.square()
+    covariance = blur(reference * x) - mu_r * mu_x
+    c1, c2 = 0.01**2, 0.03**2
+    score = (2 * mu_r * mu_x + c1) * (2 * covariance + c2)
+    return (score / ((mu_r.square() + mu_x.square() + c1) * (var_r + var_x + c2))).mean()
