@@ -1,8 +1,8 @@
 """The losses of VideoFusion, each a named term: fusion, scene fidelity, variational consistency.
 
 Paper: Tang et al., VideoFusion, CVPR 2026, section 3; the defaults are the weights of the released code,
-which adds an SSIM and a second intensity term to the paper's five. All images are RGB (B, T, 3, H, W) in [0, 1];
-targets are the clean sources, never the degraded inputs; every term is a mean over all elements.
+which adds an SSIM and a second intensity term to the paper's five. All images are RGB (B, T, 3, H, W) in
+[0, 1]; targets are the clean sources, never the degraded inputs; every term is a mean over all elements.
 """
 
 from __future__ import annotations
