@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vfuse.download import Digest
 from vfuse.errors import UsageError, WeightsError
-from vfuse.models._load import check_state, read_tensors
+from vfuse.models._load import check_state, listed, read_tensors
 from vfuse.models._registry import MODELS, GitFile, ModelEntry, Weights
 from vfuse.models._weights import SUFFIX, WeightFile, record_of, user_dir, weights_of
 
@@ -40,15 +42,15 @@ def import_checkpoint(source: Path, name: str, *, overwrite: bool = False) -> We
         WeightsError: the file is unreadable, holds more than tensors, or belongs to another network.
     """
     entry, tag = _destination(name, overwrite=overwrite)
-    listed = weights_of(entry).get(tag)
+    known = weights_of(entry).get(tag)
     if not source.is_file():
         raise WeightsError("does not exist or is not a file", where=source)
-    if listed and listed.git:
-        _require_blob(source, listed.git, entry.name)
+    if known and known.git:
+        _require_blob(source, known.git, entry.name)
     network = entry.build()
     state = read_tensors(source) if source.suffix == SUFFIX else read_checkpoint(source)
     state = _fitted(_translator(network)(state), network, where=source, model=entry.name)
-    known = listed or Weights(
+    weights = known or Weights(
         file="",
         sha256="",
         bytes=0,
@@ -56,7 +58,7 @@ def import_checkpoint(source: Path, name: str, *, overwrite: bool = False) -> We
         source=f"imported from {source.name}",
         trained_on="unknown",
     )
-    return _store(state, replace(known, file=f"{entry.name}.{tag}{SUFFIX}"), model=entry.name)
+    return _store(state, replace(weights, file=f"{entry.name}.{tag}{SUFFIX}"), model=entry.name)
 
 
 def _destination(name: str, *, overwrite: bool) -> tuple[ModelEntry, str]:
@@ -66,9 +68,9 @@ def _destination(name: str, *, overwrite: bool) -> tuple[ModelEntry, str]:
         raise UsageError(
             f"{name!r} is not a place to import to", todo=f"Give a network and a tag, such as {model}.mine"
         )
-    listed = weights_of(entry).get(tag)
+    known = weights_of(entry).get(tag)
     imported = record_of(user_dir() / f"{entry.name}.{tag}{SUFFIX}").exists()
-    if listed and not listed.git and not imported:
+    if known and not known.git and not imported:
         raise UsageError(f"{name!r} names weights that are listed already", todo="Choose another tag")
     if imported and not overwrite:
         raise UsageError(f"{name!r} was imported before", todo="Choose another tag, or replace it with -y")
@@ -123,8 +125,11 @@ def _is_parameter(key: object, value: object) -> bool:
 
 
 def _translator(network: nn.Module) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
-    """The network's own `convert_published`, or no change."""
-    return getattr(type(network), "convert_published", dict[str, Tensor])
+    """`convert_published` of the network's class, or of the file it stands in, or no change."""
+    file = sys.modules[type(network).__module__]
+    return getattr(type(network), "convert_published", None) or getattr(
+        file, "convert_published", dict[str, Tensor]
+    )
 
 
 def _fitted(state: dict[str, Tensor], network: nn.Module, *, where: Path, model: str) -> dict[str, Tensor]:
@@ -132,9 +137,7 @@ def _fitted(state: dict[str, Tensor], network: nn.Module, *, where: Path, model:
     check_state(state, network, where=where, model=model)  # before anything is copied
     broken = [key for key, tensor in state.items() if not tensor.isfinite().all()]
     if broken:
-        raise WeightsError(
-            f"{broken[0]} and {len(broken) - 1} more hold values that are not finite", where=where
-        )
+        raise WeightsError(f"holds values that are not finite, {listed('in', broken)}", where=where)
     return {key: state[key].to(like.dtype).clone().contiguous() for key, like in network.state_dict().items()}
 
 
@@ -144,14 +147,13 @@ def _store(state: dict[str, Tensor], weights: Weights, *, model: str) -> WeightF
     passing = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            state, passing, metadata={"model": model, "licence": weights.licence, "source": weights.source}
-        )
+        about = {"about": f"{model}: {weights.source}; licence: {weights.licence}"}
+        save_file(state, passing, metadata=about)  # one key: several are written in random order
         weights = replace(weights, sha256=Digest.of(passing).value, bytes=passing.stat().st_size)
         passing.replace(path)
         record: dict[str, Any] = asdict(weights)
         record_of(path).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         passing.unlink(missing_ok=True)
         raise WeightsError(
             f"cannot be written ({error})", where=path, todo="Set VFUSE_DATA_DIR to a folder of yours"

@@ -90,9 +90,9 @@ def check_state(state: Mapping[str, Tensor], network: nn.Module, *, where: Path,
     """
     wanted = network.state_dict()
     complaints = [
-        _listed("missing", [key for key in wanted if key not in state]),
-        _listed("unexpected", [key for key in state if key not in wanted]),
-        _listed(
+        listed("missing", [key for key in wanted if key not in state]),
+        listed("unexpected", [key for key in state if key not in wanted]),
+        listed(
             "different",
             [d for key in wanted if key in state and (d := _difference(key, state[key], wanted[key]))],
         ),
@@ -113,6 +113,7 @@ def _difference(key: str, found: Tensor, wanted: Tensor) -> str:
     return ""
 
 
-def _listed(kind: str, items: list[str]) -> str:
+def listed(kind: str, items: list[str]) -> str:
+    """The first few items behind a word, for a message; empty without items."""
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
     return f"{kind} {', '.join(items[:SHOWN])}{more}" if items else ""
