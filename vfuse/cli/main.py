@@ -1,0 +1,134 @@
+"""The command line: one app, one list of commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from vfuse import __version__
+from vfuse.cli._options import EXIT_CODES
+from vfuse.errors import DeviceError, VfuseError
+
+COMMANDS = (  # one module of vfuse.cli each, in the order of the help
+    "fuse",
+    "models",
+    "weights",
+)
+
+INTERRUPTED = 130
+TERMINATED = 143
+ISSUES = "https://github.com/vfuse/vfuse/issues"
+
+
+class ErrorBoundary(TyperGroup):
+    """Runs a command and turns whatever escapes it into one line on stderr and an exit code."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,  # noqa: ANN401 - the signature of the overridden method
+    ) -> NoReturn:
+        del standalone_mode
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _silence_stdout()  # whoever read our results has seen enough
+            code = 0
+        except (Exception, KeyboardInterrupt) as error:
+            code = _explain(error)
+        else:
+            if code == INTERRUPTED:
+                _complain("interrupted")
+        sys.exit(code or 0)
+
+
+def _explain(error: BaseException) -> int:
+    """Say in one line what went wrong; the exit code."""
+    if os.environ.get("VFUSE_DEBUG") or logging.getLogger("vfuse").isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error)
+    match error:
+        case VfuseError():
+            _complain(str(error))
+            return error.exit_code
+        case typer.TyperException():
+            _complain(f"{error.format_message()} (vfuse --help lists what there is)")
+            return error.exit_code
+        case KeyboardInterrupt() | typer.Abort():
+            _complain("interrupted")
+            return INTERRUPTED
+        case MemoryError():
+            _complain("memory ran out. Use a smaller --tile or --window, or close other programs")
+            return DeviceError.exit_code
+        case _:
+            _complain(
+                f"this is a bug: {type(error).__name__}: {error}. "
+                f"Please report it at {ISSUES} with the output of the same command and VFUSE_DEBUG=1"
+            )
+            return 1
+
+
+def _complain(text: str) -> None:
+    print(f"vfuse: {' '.join(text.split())}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _silence_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"vfuse {__version__}")  # noqa: T201
+        raise typer.Exit
+
+
+def build_app() -> typer.Typer:
+    """The whole command line; no command imports what it runs before it is called."""
+    app = typer.Typer(
+        name="vfuse",
+        cls=ErrorBoundary,
+        help="Fuse an infrared and a visible video into one clear, steady video.",
+        epilog=EXIT_CODES,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def root(  # pyright: ignore[reportUnusedFunction] - registered by the decorator
+        version: Annotated[
+            bool,
+            typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True),
+        ] = False,
+    ) -> None:
+        pass
+
+    for name in COMMANDS:
+        import_module(f"vfuse.cli.{name}").register(app)
+    return app
+
+
+app = build_app()
+
+
+def main() -> None:
+    """Entry point of the `vfuse` script."""
+    signal.signal(signal.SIGTERM, _terminate)
+    app()
+
+
+def _terminate(_signal: int, _frame: object) -> NoReturn:
+    raise SystemExit(TERMINATED)  # unwinds like any error, so that temporary files go

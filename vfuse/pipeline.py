@@ -1,0 +1,197 @@
+"""Fuse two videos into one: the whole of `vfuse fuse` as one library call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from vfuse.errors import OutputError
+from vfuse.io.pairs import PairPlan, plan_pair, read_pairs
+from vfuse.io.probe import VideoInfo, probe
+from vfuse.io.writer import WriteOptions, check_output, write_video
+from vfuse.models._registry import ModelEntry
+from vfuse.models._run import LoadedModel, check_request, run
+from vfuse.prefetch import prefetch, write_behind
+from vfuse.report import FuseReport, Ledger
+from vfuse.windows import Blend, FusedFrame, check_window, cut, join
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "videofusion-s"
+
+T = TypeVar("T")
+Track = Callable[[Iterable[T], int | None], Iterable[T]]
+
+
+def untracked(items: Iterable[T], total: int | None) -> Iterable[T]:
+    """Progress for nobody; `total` is the number of items where it is known."""
+    del total
+    return items
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseOptions:
+    """What can be asked of `fuse_video`; every default is what most people want.
+
+    Attributes:
+        window: frames the network sees at once; None takes the network's own number.
+        overlap: frames that neighbouring windows share and fade across; None takes the network's own number.
+        tile: side in pixels of the tiles that large frames are cut into; None as large as memory allows.
+        start, end: the part of the videos to fuse, in seconds from the first frame; None for all.
+        frames: at most this many frames; None for all.
+        fps: read both inputs as if they had this rate; needed for image folders, which carry none.
+        restored_ir, restored_vis: where to write the cleaned sources, for networks that restore.
+        compat: "official" repeats the published test scripts: windows without overlap of which the later one
+            overwrites, and every frame stretched to its own minimum and maximum, which flickers.
+        write: how the outputs are encoded.
+    """
+
+    window: int | None = None
+    overlap: int | None = None
+    tile: int | None = None
+    start: float | None = None
+    end: float | None = None
+    frames: int | None = None
+    fps: Fraction | None = None
+    restored_ir: Path | None = None
+    restored_vis: Path | None = None
+    compat: Literal["official"] | None = None
+    write: WriteOptions = field(default_factory=WriteOptions)
+
+    @property
+    def blend(self) -> Blend:
+        """How overlapping windows are joined."""
+        return "last" if self.compat == "official" else "linear"
+
+    def window_for(self, entry: ModelEntry) -> tuple[int, int]:
+        """Window and overlap in frames, the network's own unless the options say otherwise."""
+        window = entry.window if self.window is None else self.window
+        own = 0 if self.compat == "official" else min(entry.overlap, max(window - 1, 0))
+        overlap = own if self.overlap is None else self.overlap
+        check_window(window, overlap)
+        return window, overlap
+
+
+def fuse_video(
+    ir: str | Path,
+    vis: str | Path,
+    out: str | Path,
+    *,
+    model: LoadedModel,
+    options: FuseOptions | None = None,
+    track: Track[FusedFrame] = untracked,
+) -> FuseReport:
+    """Fuse an infrared and a visible video into one, frame by frame and at constant memory.
+
+    Decoding, the network and encoding run at the same time. The output appears under its name only when it is
+    complete and its frames are counted.
+
+    Args:
+        ir: infrared video, folder or pattern of images, or "-" for stdin.
+        vis: visible video of the same size, rate and length.
+        out: the video to write; a folder or a `%04d.png` pattern writes images.
+        model: from `load_model`.
+        options: everything else.
+        track: wraps the finished frames, for progress; called once with the frames and their number if known.
+
+    Raises:
+        UsageError, InputError, PairError, WeightsError, DeviceError, OutputError: see `vfuse.errors`.
+    """
+    options = options or FuseOptions()
+    window, overlap = options.window_for(model.entry)
+    windows = {"window": window, "overlap": overlap, "blend": options.blend, "tile": options.tile}
+    targets = output_paths(out, options, inputs=(ir, vis))
+    check_request(model.entry, tile=options.tile, streams=targets)
+    with Ledger.open() as ledger:
+        plan = plan_pair(
+            probe(ir),
+            probe(vis),
+            fps=options.fps,
+            start=options.start,
+            end=options.end,
+            frames=options.frames,
+        )
+        with read_pairs(plan) as pairs, write_streams(targets, plan, options.write) as write:
+            with (
+                prefetch(ledger.watch("read", pairs), window) as ahead,
+                write_behind(ledger.watched("write", write), window) as write_later,
+            ):
+                clips = cut(ledger.watch("wait", ahead), window, overlap)
+                fused = run(model, clips, tile=options.tile, streams=targets)
+                for frame in track(ledger.watch("fuse", join(fused, blend=options.blend)), plan.num_frames):
+                    write_later(stretch(frame) if options.compat == "official" else frame)
+            ledger.check_no_frame_is_lost(where=targets["fused"])
+        return ledger.report(model, plan, targets, windows=windows)
+
+
+def output_paths(out: str | Path, options: FuseOptions, *, inputs: tuple[str | Path, ...]) -> dict[str, Path]:
+    """Which stream goes where; every target is known to be writable, none is an input or named twice.
+
+    Raises:
+        UsageError: a suffix that nothing can be written to.
+        OutputError: from `check_output`, or two outputs of one name.
+    """
+    wanted = {"fused": Path(out), "ir": options.restored_ir, "vis": options.restored_vis}
+    targets = {name: path for name, path in wanted.items() if path is not None}
+    for path in targets.values():
+        check_output(path, inputs=inputs, overwrite=options.write.overwrite)
+    if len({path.resolve() for path in targets.values()}) < len(targets):
+        raise OutputError("is named for two outputs", where=out, todo="Give each output its own name")
+    return targets
+
+
+@contextmanager
+def write_streams(
+    targets: Mapping[str, Path], plan: PairPlan, options: WriteOptions
+) -> Generator[Callable[[FusedFrame], None], None, None]:
+    """Open every output; all of them appear when the block ends well, none when it does not.
+
+    Sound, subtitles and metadata come from the visible video, for the restored infrared from its own.
+    """
+    with ExitStack() as stack:
+        sinks = {
+            name: stack.enter_context(
+                write_video(
+                    path,
+                    width=plan.width,
+                    height=plan.height,
+                    fps=plan.fps,
+                    num_frames=plan.num_frames,
+                    copy_from=copyable(plan.ir if name == "ir" else plan.vis),
+                    start=plan.start,
+                    end=plan.end,
+                    options=options,
+                )
+            )
+            for name, path in targets.items()
+        }
+
+        def write(frame: FusedFrame) -> None:
+            for name, sink in sinks.items():
+                sink.write(frame.streams[name], time=frame.time)
+
+        yield write
+    for name, sink in sinks.items():
+        for lost in sink.dropped:
+            log.warning("%s: left out %s", targets[name], lost)
+
+
+def copyable(source: VideoInfo) -> Path | None:
+    """The file whose sound and metadata can be copied; images and stdin have none."""
+    return Path(source.path) if source.kind == "video" else None
+
+
+def stretch(frame: FusedFrame) -> FusedFrame:
+    """Stretch the fused frame to its own minimum and maximum, as the published scripts do while saving.
+
+    It makes brightness pump from frame to frame, so only `compat="official"` does it.
+    """
+    fused = frame.streams["fused"]
+    low, high = fused.aminmax()
+    stretched = (fused - low) / (high - low).clamp_min(1e-12)
+    return FusedFrame({**frame.streams, "fused": stretched}, frame.index, frame.time)
