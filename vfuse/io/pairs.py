@@ -1,0 +1,255 @@
+"""Two inputs as one sequence of frame pairs: find every disagreement before decoding, then read in step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import islice
+
+from vfuse.clip import FramePair
+from vfuse.errors import PairError, UsageError
+from vfuse.io.images import missing_numbers
+from vfuse.io.probe import VideoInfo, is_same_file
+from vfuse.io.reader import Frame, frame_range, read_frames, read_range
+
+# Mean distance between the largest and the smallest of R, G and B: a compressed grey video stays below
+# the first number, a colour video or a false-colour palette lies above the second.
+_GREY_SPREAD = 3 / 255
+_COLOUR_SPREAD = 8 / 255
+_SAME_RATE = 1e-3  # relative; only for a stream, whose frame times are not known beforehand
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """Two inputs that fit together, and the part of them to fuse.
+
+    Attributes:
+        ir, vis: the inputs as probed.
+        width, height: pixels of both, as displayed.
+        fps: frames a second of the pair; the mean when its times are uneven.
+        num_frames: number of pairs that `read_pairs` yields.
+        start, end: times in seconds where the visible video is cut; None where it is not.
+        first: index in both inputs of the first pair.
+        times: seconds from the first frame of the inputs, one per pair.
+    """
+
+    ir: VideoInfo
+    vis: VideoInfo
+    width: int
+    height: int
+    fps: Fraction
+    num_frames: int
+    start: float | None
+    end: float | None
+    first: int
+    times: tuple[float, ...] = field(repr=False)
+
+
+def plan_pair(
+    ir: VideoInfo,
+    vis: VideoInfo,
+    *,
+    fps: Fraction | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    frames: int | None = None,
+) -> PairPlan:
+    """Check that two inputs agree in size, length and rate, and choose the frames to fuse.
+
+    Args:
+        fps: play one pair after the other at this rate, whatever the inputs say; it also gives images a rate.
+        start, end: seconds from the first frame; `end` is exclusive.
+        frames: at most so many pairs, counted from `start`.
+
+    Raises:
+        PairError: the inputs disagree (each value is named), or no frame lies between `start` and `end`.
+        UsageError: an impossible range, or two streams.
+    """
+    _check_request(ir, vis, fps=fps, start=start, end=end, frames=frames)
+    _check_agreement(ir, vis, retimed=fps is not None)
+    clock = _clock(ir, vis)
+    times = clock.times or ()
+    if fps is not None:
+        times = tuple(k / float(fps) for k in range(len(times)))
+    first, stop = frame_range(times, start=start, end=end)
+    stop = stop if frames is None else min(stop, first + frames)
+    if first == stop:
+        raise PairError(
+            f"no frame lies between {start or 0:g} s and {'the end' if end is None else f'{end:g} s'}",
+            where=vis.path,
+            todo=f"The last of its {len(times)} frames is at {max(times, default=0):.2f} s",
+        )
+    return PairPlan(
+        ir=ir,
+        vis=vis,
+        width=vis.width,
+        height=vis.height,
+        fps=fps or clock.fps,
+        num_frames=stop - first,
+        start=times[first] if first else None,
+        end=times[stop] if stop < len(times) else None,
+        first=first,
+        times=times[first:stop],
+    )
+
+
+def read_pairs(plan: PairPlan) -> AbstractContextManager[Iterator[FramePair]]:
+    """Decode the planned pairs in step.
+
+    Yields:
+        FramePair with `index` from 0 and `time` in seconds from the first pair.
+
+    Raises:
+        InputError: while iterating, when an input is damaged.
+        PairError: while iterating, when one input ends before the other.
+    """
+    return closing(_read_pairs(plan))
+
+
+def pair_warnings(plan: PairPlan) -> list[str]:
+    """What looks wrong about a usable pair, in one sentence each; decodes up to two frames of each file."""
+    warnings: list[str] = []
+    named = (("infrared", plan.ir), ("visible", plan.vis))
+    if is_same_file(plan.ir.path, plan.vis.path):
+        warnings.append(f"infrared and visible are the same file: {plan.vis.path}")
+    elif all(info.stream is None for _, info in named):
+        warnings += _colour_warnings(_spread(plan, plan.ir), _spread(plan, plan.vis))
+    for name, info in named:
+        if info.interlaced:
+            warnings.append(
+                f"the {name} video is interlaced; deinterlace it first for clean edges: {info.path}"
+            )
+        if info.kind == "video" and info.origin is None:
+            warnings.append(
+                f"the {name} video has no usable timestamps; its frames are spaced evenly: {info.path}"
+            )
+        gaps = missing_numbers(info.files)
+        if gaps:
+            more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+            warnings.append(f"the {name} image numbers jump from {gaps[0]}{more}: {info.path}")
+    return warnings
+
+
+def _check_request(
+    ir: VideoInfo,
+    vis: VideoInfo,
+    *,
+    fps: Fraction | None,
+    start: float | None,
+    end: float | None,
+    frames: int | None,
+) -> None:
+    if ir.stream is not None and vis.stream is not None:
+        raise UsageError("only one input can be standard input", todo="Name a file for the other")
+    if fps is not None and fps <= 0:
+        raise UsageError(f"the rate must be above 0, not {float(fps):g} fps")
+    if start is not None and start < 0:
+        raise UsageError(f"the start must not be negative, it is {start:g} s")
+    if end is not None and end <= (start or 0):
+        raise UsageError(f"the end ({end:g} s) must lie behind the start ({start or 0:g} s)")
+    if frames is not None and frames < 1:
+        raise UsageError(f"the number of frames must be at least 1, not {frames}")
+
+
+def _check_agreement(ir: VideoInfo, vis: VideoInfo, *, retimed: bool) -> None:
+    """Raise one PairError with all disagreements."""
+    wrong: list[str] = []
+    todo: list[str] = []
+    if (ir.width, ir.height) != (vis.width, vis.height):
+        wrong.append(f"the infrared is {ir.width}x{ir.height}, the visible {vis.width}x{vis.height}")
+        todo.append("scale one to the size of the other")
+    rates = "" if retimed else _rate_difference(ir, vis)
+    if rates:
+        wrong.append(rates)
+        todo.append("convert one to the rate of the other, or pair frame by frame with --fps")
+    if None not in (ir.num_frames, vis.num_frames) and ir.num_frames != vis.num_frames:
+        wrong.append(f"the infrared has {_length(ir)}, the visible {_length(vis)}")
+        todo.append("cut both to the common part")
+    if wrong:
+        advice = ", then ".join(todo)
+        raise PairError(
+            "; ".join(wrong), where=f"{ir.path} and {vis.path}", todo=advice[0].upper() + advice[1:]
+        )
+
+
+def _length(info: VideoInfo) -> str:
+    lasting = f" ({info.duration:.2f} s)" if info.duration is not None and info.kind != "images" else ""
+    return f"{info.num_frames} frames{lasting}"
+
+
+def _rate_difference(ir: VideoInfo, vis: VideoInfo) -> str:
+    """Say how the frame times differ; "" when no frame is off by half a frame, or images follow the other."""
+    if "images" in (ir.kind, vis.kind):
+        return ""
+    if ir.times is None or vis.times is None:
+        alike = abs(ir.fps - vis.fps) <= _SAME_RATE * vis.fps
+        return "" if alike else _rates(ir, vis)
+    half = 0.5 / float(max(ir.fps, vis.fps))
+    for index, (a, b) in enumerate(zip(ir.times, vis.times, strict=False)):
+        if abs(a - b) > half:
+            shown = f"frame {index} is shown at {a:.3f} s and {b:.3f} s" if ir.vfr or vis.vfr else ""
+            return f"{_rates(ir, vis)}, {shown}" if shown else _rates(ir, vis)
+    return ""
+
+
+def _rates(ir: VideoInfo, vis: VideoInfo) -> str:
+    a, b = (f"{'a varying ' if info.vfr else ''}{float(info.fps):.5g} fps" for info in (ir, vis))
+    return f"the infrared has {a}, the visible {b}"
+
+
+def _clock(ir: VideoInfo, vis: VideoInfo) -> VideoInfo:
+    """The input whose times count: the visible, unless it has none of its own and the infrared has."""
+    if vis.times is None or (vis.kind == "images" and ir.kind == "video"):
+        return ir
+    return vis
+
+
+def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
+    with _open(plan, plan.ir, grey=True) as ir_frames, _open(plan, plan.vis, grey=False) as vis_frames:
+        index = 0
+        while True:
+            ir, vis = next(ir_frames, None), next(vis_frames, None)
+            if ir is None or vis is None:
+                break
+            time = plan.times[index] - plan.times[0]
+            yield FramePair(ir=ir.pixels, vis=vis.pixels, index=index, time=time)
+            index += 1
+        if ir is not None or vis is not None or index != plan.num_frames:
+            ended, path = ("infrared", plan.ir.path) if ir is None else ("visible", plan.vis.path)
+            raise PairError(
+                f"the {ended} ends after {plan.first + index} frames, before the other input",
+                where=path,
+                todo="Cut both to the common part",
+            )
+
+
+def _open(plan: PairPlan, info: VideoInfo, *, grey: bool) -> AbstractContextManager[Iterator[Frame]]:
+    stop = plan.first + plan.num_frames
+    if info.stream is None:
+        return read_range(info, grey=grey, first=plan.first, stop=stop)
+    return closing(_read_stream(plan, info, grey=grey, stop=stop if plan.end is not None else None))
+
+
+def _read_stream(plan: PairPlan, info: VideoInfo, *, grey: bool, stop: int | None) -> Generator[Frame]:
+    with read_frames(info, grey=grey) as frames:
+        yield from islice(frames, plan.first, stop)
+
+
+def _spread(plan: PairPlan, info: VideoInfo) -> float:
+    """Mean distance of a file's colours from grey, in [0, 1], over its first and middle frame."""
+    spreads: list[float] = []
+    for index in sorted({plan.first, plan.first + plan.num_frames // 2}):
+        with read_range(info, grey=False, first=index, stop=index + 1) as frames:
+            for frame in frames:
+                spreads.append(float((frame.pixels.amax(0) - frame.pixels.amin(0)).mean()))
+    return sum(spreads) / len(spreads)
+
+
+def _colour_warnings(ir: float, vis: float) -> list[str]:
+    if ir < _COLOUR_SPREAD:
+        return []
+    if vis < _GREY_SPREAD:
+        return ["the infrared is coloured and the visible is grey: are the two swapped?"]
+    return ["the infrared is coloured; only its brightness is used"]
