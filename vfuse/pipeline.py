@@ -10,8 +10,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from vfuse.device import cores_left_free
 from vfuse.errors import OutputError
-from vfuse.io.pairs import PairPlan, plan_pair, read_pairs
+from vfuse.io.pairs import PairPlan, pair_warnings, plan_pair, read_pairs
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.writer import WriteOptions, check_output, write_video
 from vfuse.models._registry import ModelEntry
@@ -116,8 +117,11 @@ def fuse_video(
             end=options.end,
             frames=options.frames,
         )
+        for warning in pair_warnings(plan):
+            log.warning(warning)
         with read_pairs(plan) as pairs, write_streams(targets, plan, options.write) as write:
             with (
+                cores_left_free(when=model.entry.params == 0),
                 prefetch(ledger.watch("read", pairs), window) as ahead,
                 write_behind(ledger.watched("write", write), window) as write_later,
             ):
