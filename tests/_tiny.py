@@ -27,9 +27,10 @@ class Tiny(nn.Module):
     def forward(self, ir: Tensor, vis: Tensor) -> Output:
         return Output(vis * self.gain.view(3, 1, 1) + self.bias.view(3, 1, 1))
 
-    @staticmethod
-    def convert_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {key.replace("scale", "gain"): x for key, x in state.items() if not key.startswith("unused.")}
+
+def convert_published(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published names of the tiny network in its own: the hook that a network's file may define."""
+    return {key.replace("scale", "gain"): x for key, x in state.items() if not key.startswith("unused.")}
 
 
 STATE = {

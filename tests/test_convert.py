@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 
 from vfuse.download import Digest
 from vfuse.errors import UsageError, WeightsError
-from vfuse.models import _weights
+from vfuse.models import MODELS, _weights
 from vfuse.models._convert import import_checkpoint, read_checkpoint
 from vfuse.models._load import load_model
 from vfuse.models._pull import pull
@@ -214,6 +215,40 @@ def test_another_published_file_is_refused(home: Path, host: Host, monkeypatch: 
         import_checkpoint(other, "tiny.published")
     import_checkpoint(home / "served.pth", "tiny.published")  # downloaded by hand: the same file, welcome
     load_model("tiny.published")
+
+
+@pytest.mark.parametrize("model", ["videofusion", "temcoco"])
+def test_a_checkpoint_with_the_published_names_is_taken(home: Path, model: str) -> None:
+    """Every name and shape of the real file, as listed in the specification, with values of our own."""
+    listing = Path(__file__).parents[1].parent / "shared" / "spec" / model / "state_dict.json"
+    if not listing.exists():
+        pytest.skip("the list of published names is not on this machine")
+    from vfuse.models.temcoco import relative_position_index
+
+    spec = json.loads(listing.read_text())
+    generator = torch.Generator().manual_seed(0)
+    state = OrderedDict()
+    for row in spec.get("tensors") or spec["state_dict"]:
+        kind = row.get("kind", "parameter")
+        state[row["key"]] = (
+            torch.rand(row["shape"], generator=generator)
+            if kind == "parameter"
+            else relative_position_index()
+        )
+    content = {"params": state} if model == "videofusion" else state
+    import_checkpoint(save_published(home / "net.pth", content), f"{model}.mine")
+    loaded = load_model(f"{model}.mine", device="cpu").network
+    ours, theirs = (
+        sorted(x.double().sum().item() for x in values) for values in (loaded.parameters(), state.values())
+    )
+    assert set(ours) <= set(theirs)
+    assert sum(p.numel() for p in loaded.parameters()) == MODELS[model].params
+
+    dropped = next(reversed(state))
+    del state[dropped]
+    save_published(home / "net.pth", content)
+    with pytest.raises(WeightsError, match=r"net\.pth: .*missing"):
+        import_checkpoint(home / "net.pth", f"{model}.other")
 
 
 def test_the_real_manifest_pins_the_authors_files() -> None:

@@ -49,7 +49,8 @@ def import_checkpoint(source: Path, name: str, *, overwrite: bool = False) -> We
         _require_blob(source, known.git, entry.name)
     network = entry.build()
     state = read_tensors(source) if source.suffix == SUFFIX else read_checkpoint(source)
-    state = _fitted(_translator(network)(state), network, where=source, model=entry.name)
+    state = _translated(state, network, where=source)
+    state = _fitted(state, network, where=source, model=entry.name)
     weights = known or Weights(
         file="",
         sha256="",
@@ -124,12 +125,16 @@ def _is_parameter(key: object, value: object) -> bool:
     return value.layout == torch.strided and not value.is_quantized and not value.is_complex()
 
 
-def _translator(network: nn.Module) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
-    """`convert_published` of the network's class, or of the file it stands in, or no change."""
+def _translated(state: dict[str, Tensor], network: nn.Module, *, where: Path) -> dict[str, Tensor]:
+    """Through `convert_published` of the file that the network stands in, where there is one."""
     file = sys.modules[type(network).__module__]
-    return getattr(type(network), "convert_published", None) or getattr(
+    convert: Callable[[dict[str, Tensor]], dict[str, Tensor]] = getattr(
         file, "convert_published", dict[str, Tensor]
     )
+    try:
+        return convert(state)
+    except WeightsError as error:  # the network does not know the file's name
+        raise WeightsError(error.what, where=where, todo=error.todo) from error
 
 
 def _fitted(state: dict[str, Tensor], network: nn.Module, *, where: Path, model: str) -> dict[str, Tensor]:
