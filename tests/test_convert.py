@@ -217,23 +217,27 @@ def test_another_published_file_is_refused(home: Path, host: Host, monkeypatch: 
     load_model("tiny.published")
 
 
+def position_index() -> torch.Tensor:
+    """The constant that the published TemCoCo keeps among its weights: offsets between places of a window."""
+    d, h, w = torch.meshgrid(torch.arange(2), torch.arange(8), torch.arange(8), indexing="ij")
+    place = torch.stack([d, h, w]).flatten(1)
+    d, h, w = place[:, :, None] - place[:, None, :]
+    return ((d + 1) * 15 + h + 7) * 15 + w + 7
+
+
 @pytest.mark.parametrize("model", ["videofusion", "temcoco"])
 def test_a_checkpoint_with_the_published_names_is_taken(home: Path, model: str) -> None:
     """Every name and shape of the real file, as listed in the specification, with values of our own."""
     listing = Path(__file__).parents[1].parent / "shared" / "spec" / model / "state_dict.json"
     if not listing.exists():
         pytest.skip("the list of published names is not on this machine")
-    from vfuse.models.temcoco import relative_position_index
-
     spec = json.loads(listing.read_text())
     generator = torch.Generator().manual_seed(0)
     state = OrderedDict()
     for row in spec.get("tensors") or spec["state_dict"]:
         kind = row.get("kind", "parameter")
         state[row["key"]] = (
-            torch.rand(row["shape"], generator=generator)
-            if kind == "parameter"
-            else relative_position_index()
+            torch.rand(row["shape"], generator=generator) if kind == "parameter" else position_index()
         )
     content = {"params": state} if model == "videofusion" else state
     import_checkpoint(save_published(home / "net.pth", content), f"{model}.mine")

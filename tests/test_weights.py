@@ -128,3 +128,21 @@ def test_a_network_without_any_weights_says_so(home: Path, monkeypatch: pytest.M
     add_tiny(monkeypatch)
     with pytest.raises(WeightsError, match=r"no weights of 'tiny' are known.*--weights"):
         load_model("tiny")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"weights": 3}', '{"weights": [{"model": "tiny", "tag": "a"}]}']
+)
+def test_a_damaged_manifest_or_record_is_one_sentence(
+    home: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    add_tiny(monkeypatch)
+    (home / "shipped" / "manifest.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"manifest\.json: the list of weights cannot be read"):
+        choose("tiny")
+    write_manifest(home / "shipped")
+    record = home / "data" / "weights" / "tiny.mine.safetensors.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(text)
+    with pytest.raises(WeightsError, match=r"tiny\.mine\.safetensors\.json: .*import the weights again"):
+        choose("tiny")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -156,8 +156,8 @@ def _store(state: dict[str, Tensor], weights: Weights, *, model: str) -> WeightF
         save_file(state, passing, metadata=about)  # one key: several are written in random order
         weights = replace(weights, sha256=Digest.of(passing).value, bytes=passing.stat().st_size)
         passing.replace(path)
-        record: dict[str, Any] = asdict(weights)
-        record_of(path).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        passing.write_text(json.dumps(asdict(weights), indent=2) + "\n", encoding="utf-8")
+        passing.replace(record_of(path))
     except (OSError, ValueError, SafetensorError) as error:
         passing.unlink(missing_ok=True)
         raise WeightsError(
