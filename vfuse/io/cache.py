@@ -1,0 +1,116 @@
+"""Clips decoded once into memory-mapped arrays, so that training reads crops and never decodes twice."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vfuse.errors import InputError, PairError, VfuseError
+from vfuse.io.datasets import ClipFiles
+from vfuse.io.probe import probe
+from vfuse.io.reader import read_frames
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class CachedClip:
+    """One clip as memory-mapped 8-bit arrays.
+
+    Attributes:
+        name: of the clip.
+        still: one frame only, a photograph rather than a video.
+        streams: "ir" (T, 1, H, W), "vis" (T, 3, H, W) and, where the data set has them, "degraded_ir" and
+            "degraded_vis"; uint8, full range, RGB.
+    """
+
+    name: str
+    still: bool
+    streams: dict[str, Pixels]
+
+    def __len__(self) -> int:
+        return len(self.streams["ir"])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = self.streams["ir"].shape[-2:]
+        return int(height), int(width)
+
+
+def cache_clips(
+    clips: Iterable[ClipFiles],
+    folder: Path,
+    *,
+    skip_bad: Callable[[ClipFiles, VfuseError], None] | None = None,
+) -> Iterator[CachedClip]:
+    """Each clip from the cache in `folder`, packed first where it is new or its files have changed.
+
+    Args:
+        clips: what to pack.
+        folder: made when it is missing.
+        skip_bad: told of a clip that cannot be used, which is then left out; without it that is an error.
+
+    Raises:
+        InputError: a file cannot be decoded; names it and the frame.
+        PairError: streams of a clip differ in size or length.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for clip in clips:
+        try:
+            yield cache_clip(clip, folder)
+        except (InputError, PairError) as error:
+            if skip_bad is None:
+                raise
+            skip_bad(clip, error)
+
+
+def cache_clip(clip: ClipFiles, folder: Path) -> CachedClip:
+    """One clip from the cache, packed first when needed; see `cache_clips`."""
+    streams: dict[str, Pixels] = {}
+    for stream, path in clip.files().items():
+        packed = folder / f"{_digest(path)}-{'grey' if 'ir' in stream else 'rgb'}.npy"
+        if not packed.is_file():
+            _pack(path, packed, grey="ir" in stream)
+        streams[stream] = np.load(packed, mmap_mode="r")
+    shapes = {name: (len(array), *array.shape[-2:]) for name, array in streams.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(
+            f"{name} {shape[0]} frames {shape[2]}x{shape[1]}" for name, shape in shapes.items()
+        )
+        raise PairError(
+            f"clip {clip.name!r} has unequal streams: {listed}", where=clip.ir, todo="Make them equal"
+        )
+    return CachedClip(clip.name, clip.still, streams)
+
+
+def _pack(path: Path, packed: Path, *, grey: bool) -> None:
+    """Decode into an array file, written under a temporary name and renamed when it is whole."""
+    info = probe(path)
+    with read_frames(info, grey=grey) as frames:
+        images = [(frame.pixels * 255).round().byte().numpy() for frame in frames]
+    handle, temporary = tempfile.mkstemp(dir=packed.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.save(file, np.stack(images))
+        os.replace(temporary, packed)
+    except OSError as error:
+        raise InputError(
+            f"cannot be cached in {packed.parent}: {error.strerror}", where=path, todo="Free some space"
+        ) from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _digest(path: Path) -> str:
+    """Changes when the file, or any file of the folder, does."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    facts = [f"{file.resolve()}|{file.stat().st_size}|{file.stat().st_mtime_ns}" for file in files]
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:24]
