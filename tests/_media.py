@@ -45,13 +45,14 @@ def write_video(
     hflip: bool = False,
     options: dict[str, str] | None = None,
     container: str | None = None,
+    movflags: str = "",
     audio_seconds: float = 0.0,
     colour: tuple[int, int] | None = None,
 ) -> Path:
     """Encode `frames` (see `ramp`); `pts` in units of `time_base` make it VFR; `colour`: matrix, range."""
     height, width = frames[0].shape[:2]
     rate = Fraction(rate)
-    with av.open(str(path), "w", format=container) as out:
+    with av.open(str(path), "w", format=container, options={"movflags": movflags} if movflags else {}) as out:
         stream = out.add_stream(codec, rate=rate, options={**LOSSLESS.get(codec, {}), **(options or {})})
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt
         if time_base is not None:

@@ -40,6 +40,8 @@ def converter(info: VideoInfo, *, grey: bool) -> Callable[[VideoFrame, int], Ten
     mono = grey or info.channels == 1
     wide = mono or info.bit_depth > 8
     target = "gray16le" if mono else "gbrp16le" if wide else "gbrp"
+    # swscale makes BT.601 luma of any other; told that it has BT.601 already, it leaves the luma as it is.
+    matrix = Colorspace.ITU601 if mono else _SWS_MATRICES.get(info.colour_matrix, Colorspace.ITU601)
     white = 65535 if mono else _white(info) if wide else 255
 
     def convert(frame: VideoFrame, index: int) -> Tensor:
@@ -47,7 +49,7 @@ def converter(info: VideoInfo, *, grey: bool) -> Callable[[VideoFrame, int], Ten
             planar = swscale.reformat(
                 frame,
                 format=target,
-                src_colorspace=_SWS_MATRICES.get(info.colour_matrix, Colorspace.ITU601),
+                src_colorspace=matrix,
                 src_color_range=_SWS_RANGES[info.colour_range],
                 dst_color_range=ColorRange.JPEG,
                 interpolation=_ACCURATE,

@@ -18,7 +18,7 @@ from vfuse.io.reader import Frame, frame_range, read_frames, read_range
 # the first number, a colour video or a false-colour palette lies above the second.
 _GREY_SPREAD = 3 / 255
 _COLOUR_SPREAD = 8 / 255
-_SAME_RATE = 1e-3  # relative; only for a stream, whose frame times are not known beforehand
+_SAME_RATE = 1e-3  # relative: 29.97 and 30 fps may pass, if the clip is too short for half a frame of drift
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,10 @@ def _rate_difference(ir: VideoInfo, vis: VideoInfo) -> str:
     """Say how the frame times differ; "" when no frame is off by half a frame, or images follow the other."""
     if "images" in (ir.kind, vis.kind):
         return ""
+    if not (ir.vfr or vis.vfr) and abs(ir.fps - vis.fps) > _SAME_RATE * vis.fps:
+        return _rates(ir, vis)
     if ir.times is None or vis.times is None:
-        alike = abs(ir.fps - vis.fps) <= _SAME_RATE * vis.fps
-        return "" if alike else _rates(ir, vis)
+        return ""
     half = 0.5 / float(max(ir.fps, vis.fps))
     for index, (a, b) in enumerate(zip(ir.times, vis.times, strict=False)):
         if abs(a - b) > half:

@@ -118,7 +118,8 @@ def _seek(info: VideoInfo, opened: ExitStack, *, first: int) -> Iterator[VideoFr
     try:
         container.seek(round((info.origin + info.times[target]) / stream.time_base), stream=stream)
         frames = iter(container.decode(stream))
-        landed = _index_of(info, next(frames))
+        # Some containers land between key frames, and some decoders then invent what they lack.
+        landed = _index_of(info, next(frame for frame in frames if frame.key_frame))
         if landed is None or landed >= first:
             return None
         for _ in range(landed + 1, first):

@@ -1,0 +1,173 @@
+"""Hostile names, playlists, broken and foreign files: the right result, or one line that says why not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from _media import ramp, write_video
+
+from vfuse.errors import InputError
+from vfuse.io.probe import probe
+
+HOSTILE_NAMES = ["with space.mkv", "it's \"quoted\".mkv", "-dash.mkv", "%d.mkv", "%04d.png.mkv", "ünï 火.mkv",
+                 "concat:a|b.mkv", "file:x.mkv", "http:.mkv", "a*[b]?.mkv", "new\nline.mkv"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_names_are_taken_literally(tmp_path, monkeypatch, name):
+    shutil.copy(write_video(tmp_path / "v.mkv", ramp(3)), tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert probe(name).num_frames == 3
+    assert probe(tmp_path / name).num_frames == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["concat:v.mkv", "concat:v.mkv|v.mkv", "file:v.mkv", "http://localhost/v.mkv", "data:,x", "pipe:0"],
+)
+def test_protocols_are_not_followed(tmp_path, monkeypatch, name):
+    write_video(tmp_path / "v.mkv", ramp(3))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no such file"):
+        probe(name)
+
+
+PLAYLISTS = {
+    "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nv.ts\n#EXT-X-ENDLIST\n",
+    "hidden.mp4": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nv.ts\n#EXT-X-ENDLIST\n",
+    "list.ffconcat": "ffconcat version 1.0\nfile v.ts\n",
+    "hidden.mkv": "ffconcat version 1.0\nfile v.ts\n",
+    "camera.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_playlists_are_refused(tmp_path, monkeypatch, name):
+    write_video(tmp_path / "v.ts", ramp(3, grey=False), codec="libx264", pix_fmt="yuv420p")
+    (tmp_path / name).write_text(PLAYLISTS[name])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="playlists are not followed"):
+        probe(name)
+
+
+def _audio_only(folder: Path) -> Path:
+    path = folder / "a.mp4"
+    write_video(folder / "av.mkv", ramp(2), audio_seconds=0.2)
+    with av.open(str(folder / "av.mkv")) as source, av.open(str(path), "w") as out:
+        sound = out.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.size:
+                packet.stream = sound
+                out.mux(packet)
+    return path
+
+
+def _without_frames(folder: Path) -> Path:
+    path = folder / "none.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        out.start_encoding()
+    return path
+
+
+def _text(folder: Path) -> Path:
+    (folder / "text.mp4").write_text("This is not a video.\n" * 50)
+    return folder / "text.mp4"
+
+
+def _text_art(folder: Path) -> Path:
+    (folder / "readme.txt").write_text("FFmpeg would render this as a video.\n" * 50)
+    return folder / "readme.txt"
+
+
+def _noise(folder: Path) -> Path:
+    (folder / "noise.mkv").write_bytes(np.random.default_rng(0).bytes(20_000))
+    return folder / "noise.mkv"
+
+
+def _empty(folder: Path) -> Path:
+    (folder / "empty.mp4").touch()
+    return folder / "empty.mp4"
+
+
+def _fifo(folder: Path) -> Path:
+    os.mkfifo(folder / "fifo.mkv")
+    return folder / "fifo.mkv"
+
+
+def _link_loop(folder: Path) -> Path:
+    (folder / "loop.mkv").symlink_to(folder / "loop.mkv")
+    return folder / "loop.mkv"
+
+
+def _empty_folder(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
+
+
+def _text_image(folder: Path) -> Path:
+    (folder / "x.png").write_text("not an image")
+    return folder / "x.png"
+
+
+def _float_image(folder: Path) -> Path:
+    cv2.imwrite(str(folder / "f.tif"), np.ones((8, 8), np.float32))
+    return folder / "f.tif"
+
+
+def _many_pages(folder: Path) -> Path:
+    cv2.imwritemulti(str(folder / "m.tif"), [np.ones((8, 8), np.uint16)] * 3)
+    return folder / "m.tif"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda folder: folder / "missing.mp4", "no such file"),
+        (lambda folder: folder / "no\0name.mp4", "cannot be opened"),
+        (_empty, "is empty"),
+        (_text, "is text, not a video"),
+        (_text_art, "is text, not a video"),
+        (_noise, "is damaged, cut off or not a video"),
+        (_audio_only, "holds only audio"),
+        (_without_frames, "holds no|not a video"),
+        (_empty_folder, "folder without images"),
+        (_fifo, "not a regular file"),
+        (_link_loop, "loop of symbolic links"),
+        (_text_image, "damaged or not an image"),
+        (_float_image, "float32 samples"),
+        (_many_pages, "holds 3 pictures"),
+    ],
+)
+def test_what_is_no_video_is_named_in_one_line(tmp_path, make, says):
+    path = make(tmp_path)
+    with pytest.raises(InputError, match=says) as caught:
+        probe(path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "movflags"),
+    [
+        ("a.mkv", "ffv1", "gray", ""),
+        ("a.mp4", "libx264", "yuv420p", ""),
+        ("b.mp4", "libx264", "yuv420p", "faststart"),
+    ],
+)
+@pytest.mark.parametrize("tenth", range(1, 10))
+def test_a_truncated_file_is_never_shorter_in_silence(tmp_path, name, codec, pix_fmt, movflags, tenth):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (48, 64), np.uint8) for _ in range(20)]
+    path = write_video(tmp_path / name, frames, codec=codec, pix_fmt=pix_fmt, movflags=movflags)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * tenth // 10])
+    with pytest.raises(InputError):
+        probe(path)
