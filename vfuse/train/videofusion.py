@@ -1,0 +1,76 @@
+"""Recipes for VideoFusion: the paper's numbers, those of the released code, and our own.
+
+| setting             | paper (CVPR 2026)   | official (released code) | default (ours)              |
+|---------------------|---------------------|--------------------------|-----------------------------|
+| frames a crop       | 7                   | 6                        | 5                           |
+| crop                | 128 x 128           | 128 x 128                | 128 x 160 (w x h)           |
+| clips a step        | 12                  | 12                       | 3                           |
+| learning rate       | 1e-4 to 1e-5 cosine | 1e-4 to 1e-6, warm-up    | 6e-4 to 1e-5, warm-up       |
+| gradient norm       | not stated          | 0.01                     | 20                          |
+| gradient loss       | 1                   | 1                        | 10: sharper fused frames    |
+| variation loss      | 100                 | 10                       | 10                          |
+| SSIM, second intens.| absent              | 1, 1                     | 1, 1                        |
+| degradation         | stored              | stored                   | stored, weaker, none, ours  |
+
+The paper degrades every clip at full strength; a network trained so damages clean input. Ours sees every
+strength from none upwards, each stream on its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from vfuse.models import Output
+from vfuse.train._clips import Batch
+from vfuse.train._config import Optim, Sampling, TrainConfig
+from vfuse.train._losses import LossWeights, fusion_losses
+from vfuse.train._recipe import RECIPES, Recipe
+
+
+def losses(output: Output, batch: Batch, config: TrainConfig) -> dict[str, Tensor]:
+    """The terms of the paper, weighted; see `fusion_losses`."""
+    if output.ir is None or output.vis is None:
+        raise ValueError(f"{config.model} does not restore its sources, this recipe needs that")
+    return fusion_losses(
+        output.fused.float(),
+        output.ir.float(),
+        output.vis.float(),
+        clean_ir=batch.clean_ir,
+        clean_vis=batch.clean_vis,
+        weights=config.loss,
+    )
+
+
+_STORED = Sampling(height=128, width=128, batch=12, stored=1.0, clean=0.0, weak=0.0, flip=0.0, reverse=0.0)
+
+DEFAULT = TrainConfig(model="videofusion-s", loss=LossWeights(gradient=10.0))
+
+OFFICIAL = TrainConfig(
+    model="videofusion",
+    precision="float32",
+    sampling=replace(_STORED, frames=6),
+    optim=Optim(
+        lr=1e-4, final=0.01, warmup=5000, steps=500_000, beta2=0.999, weight_decay=1e-5, clip=0.01, ema=0.0
+    ),
+)
+
+PAPER = TrainConfig(
+    model="videofusion",
+    precision="float32",
+    sampling=replace(_STORED, frames=7),
+    optim=Optim(
+        lr=1e-4, final=0.1, warmup=0, steps=220_000, beta2=0.999, weight_decay=1e-5, clip=1.0, ema=0.0
+    ),
+    loss=LossWeights(consistency=0.0, ssim=0.0, variation=100.0),
+)
+
+RECIPES.add(Recipe("videofusion-s", {"default": DEFAULT}, losses))
+RECIPES.add(
+    Recipe(
+        "videofusion",
+        {"default": replace(DEFAULT, model="videofusion"), "paper": PAPER, "official": OFFICIAL},
+        losses,
+    )
+)
