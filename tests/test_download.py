@@ -125,12 +125,12 @@ def test_a_busy_host_is_asked_again_but_not_for_ever(host: Host, tmp_path: Path)
 
 @pytest.mark.parametrize("fault", ["silence", "drip"])
 def test_a_slow_host_is_given_up(host: Host, tmp_path: Path, fault: str) -> None:
-    host.files["/w"] = CONTENT
+    host.files["/w"] = content = CONTENT[:100]
     getattr(host, fault)["/w"] = {"silence": 3.0, "drip": 0.05}[fault]
     with pytest.raises(
         WeightsError, match=r"2 attempts: (the host does not answer|the host sent \d+ bytes in 0.3 s)"
     ):
-        get(host, tmp_path / "w", patience=Patience(timeout=0.3, attempts=2, pause=0.0))
+        get(host, tmp_path / "w", content, patience=Patience(timeout=0.3, attempts=2, pause=0.0))
 
 
 def test_nobody_there(tmp_path: Path) -> None:
