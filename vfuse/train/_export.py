@@ -1,0 +1,46 @@
+"""From a run folder to a weight file that `vfuse fuse --weights` takes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from vfuse import __version__
+from vfuse.errors import InputError, OutputError
+from vfuse.train._checkpoint import load
+
+
+def export(run: Path, out: Path, *, overwrite: bool = False) -> str:
+    """Write the averaged weights of a run as safetensors, with its settings as metadata; the model's name.
+
+    Raises:
+        InputError: the folder holds no checkpoint.
+        OutputError: the target exists, or cannot be written.
+    """
+    checkpoint = load(run)
+    if checkpoint is None:
+        raise InputError("holds no checkpoint", where=run, todo="Name the folder given to vfuse train --run")
+    if out.exists() and not overwrite:
+        raise OutputError("exists", where=out, todo="Add -y to overwrite it")
+    model = str(checkpoint.config["model"])
+    facts = {
+        "model": model,
+        "vfuse": __version__,
+        "steps": str(checkpoint.step),
+        "hours": f"{checkpoint.seconds / 3600:.2f}",
+        "config": json.dumps(checkpoint.config),
+    }
+    weights = checkpoint.ema if checkpoint.config["optim"]["ema"] else checkpoint.model
+    temporary = out.with_name(f".{out.name}.part")
+    try:
+        save_file({name: value.contiguous() for name, value in weights.items()}, temporary, metadata=facts)
+        os.replace(temporary, out)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot be written: {error.strerror}", where=out, todo="Free some space"
+        ) from error
+    return model

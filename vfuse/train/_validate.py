@@ -1,0 +1,95 @@
+"""Figures of a network on held-out clips, for the training log: how much it restores, how well it fuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+
+from vfuse.io.cache import CachedClip
+from vfuse.models import Output
+from vfuse.train._degrade import degrade_infrared, degrade_visible
+from vfuse.train._losses import ycbcr
+
+FRAMES = 7  # of each clip, from its middle
+
+
+def validator(
+    clips: Sequence[CachedClip], *, precision: str, preview: Callable[[str, Tensor], None] | None = None
+) -> Callable[[nn.Module], dict[str, float]]:
+    """A function from a network to its mean figures over the clips.
+
+    Each clip is shown once degraded (its stored versions, or ours at full strength) and once clean.
+
+    Args:
+        clips: held out of training.
+        precision: of the forward pass, "bf16" or "float32".
+        preview: given a name and (3, H, 3 W) RGB: infrared, visible and fused frame side by side.
+
+    Returns:
+        Figures by name: `ir_gain`, `vis_gain` dB of the restored over the degraded sources; `clean_ir`,
+        `clean_vis` PSNR in dB of clean sources passed through; `fused`, `clean_fused` mean absolute error of
+        the fused luma against the brighter clean source, in grey levels of 255.
+    """
+
+    def validate(network: nn.Module) -> dict[str, float]:
+        rows = [_figures(network, clip, precision=precision, preview=preview) for clip in clips]
+        return {name: round(float(np.mean([row[name] for row in rows])), 3) for name in rows[0]}
+
+    return validate
+
+
+def _figures(
+    network: nn.Module, clip: CachedClip, *, precision: str, preview: Callable[[str, Tensor], None] | None
+) -> dict[str, float]:
+    clean, degraded = _inputs(clip)
+    restored, kept = (_run(network, pair, precision=precision) for pair in (degraded, clean))
+    if restored.ir is None or restored.vis is None or kept.ir is None or kept.vis is None:
+        raise ValueError("validation is for networks that restore their sources")
+    if preview is not None:
+        views = (degraded[0].expand(-1, 3, -1, -1), degraded[1], restored.fused[0])
+        preview(clip.name, torch.cat([view[len(view) // 2] for view in views], dim=-1))
+    target = torch.maximum(clean[0], ycbcr(clean[1])[0])
+    return {
+        "ir_gain": psnr(restored.ir[0, :, :1], clean[0]) - psnr(degraded[0], clean[0]),
+        "vis_gain": psnr(restored.vis[0], clean[1]) - psnr(degraded[1], clean[1]),
+        "clean_ir": psnr(kept.ir[0, :, :1], clean[0]),
+        "clean_vis": psnr(kept.vis[0], clean[1]),
+        "fused": 255 * float((ycbcr(restored.fused[0])[0] - target).abs().mean()),
+        "clean_fused": 255 * float((ycbcr(kept.fused[0])[0] - target).abs().mean()),
+    }
+
+
+Pair = tuple[Tensor, Tensor]
+
+
+def _inputs(clip: CachedClip) -> tuple[Pair, Pair]:
+    """The clean and the degraded middle of a clip, (T, 1, H, W) and (T, 3, H, W) each."""
+    first = max(0, (len(clip) - FRAMES) // 2)
+    part: dict[str, Any] = {name: array[first : first + FRAMES] for name, array in clip.streams.items()}
+    streams = {name: torch.from_numpy(np.array(array)).float() / 255 for name, array in part.items()}
+    rng = Generator().manual_seed(0)
+    ir = streams["degraded_ir"] if "degraded_ir" in streams else degrade_infrared(streams["ir"], 1.0, rng=rng)
+    vis = (
+        streams["degraded_vis"]
+        if "degraded_vis" in streams
+        else degrade_visible(streams["vis"], 1.0, rng=rng)
+    )
+    return (streams["ir"], streams["vis"]), (ir, vis)
+
+
+@torch.inference_mode()
+def _run(network: nn.Module, pair: Pair, *, precision: str) -> Output:
+    device = next(network.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        output = network(*(x[None].to(device) for x in pair))
+    return Output(*(None if x is None else x.float().cpu().clamp(0, 1) for x in output))
+
+
+def psnr(x: Tensor, reference: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of images in [0, 1]; 100 when they are equal."""
+    error = float((x - reference).square().mean())
+    return 100.0 if error < 1e-10 else -10 * float(np.log10(error))
