@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from vfuse.device import cores_left_free
-from vfuse.errors import OutputError
+from vfuse.errors import OutputError, UsageError
 from vfuse.io.pairs import PairPlan, pair_warnings, plan_pair, read_pairs
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.writer import WriteOptions, check_output, write_video
@@ -106,6 +106,8 @@ def fuse_video(
     options = options or FuseOptions()
     window, overlap = options.window_for(model.entry)
     windows = {"window": window, "overlap": overlap, "blend": options.blend, "tile": options.tile}
+    if str(ir) == str(vis) == "-":
+        raise UsageError("only one input can be standard input", todo="Name a file for the other")
     targets = output_paths(out, options, inputs=(ir, vis))
     check_request(model.entry, tile=options.tile, streams=targets)
     with Ledger.open() as ledger:

@@ -47,6 +47,7 @@ _TEXT_CODECS = ("subrip", "srt", "ass", "ssa", "mov_text", "webvtt", "text", "mi
 # Sound from before the first frame: MP4 hides it behind an edit list and decoders need a packet of it to warm
 # up; the other containers would move the picture to make room, so it goes.
 _WARM_UP = {"mp4": 0.1, "mov": 0.1}  # seconds
+_NO_TRACK = "99999?"  # a stream number that no file has; the "?" lets it be missing
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ def tracks_of(source: Path, *, muxer: str, sound: bool, start: float | None, end
         window["t"] = length
     # `vn` lets ffmpeg seek by the sound, which is finer than by the picture's key frames.
     opened = ffmpeg.input(file_url(source), vn=None, protocol_whitelist="file", **window)
-    return Tracks(tuple(opened[str(index)] for index in maps), options, tuple(dropped))
+    # A source without tracks still gives its metadata: a map that matches nothing keeps it open.
+    names = [str(index) for index in maps] or [_NO_TRACK]
+    return Tracks(tuple(opened[name] for name in names), options, tuple(dropped))
 
 
 def _picture_start(container: Any) -> float:  # noqa: ANN401 - PyAV container
