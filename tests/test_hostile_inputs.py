@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -11,9 +13,11 @@ import cv2
 import numpy as np
 import pytest
 from _media import ramp, write_video
+from av.stream import Disposition
 
 from vfuse.errors import InputError
 from vfuse.io.probe import probe
+from vfuse.io.reader import read_frames
 
 HOSTILE_NAMES = ["with space.mkv", "it's \"quoted\".mkv", "-dash.mkv", "%d.mkv", "%04d.png.mkv", "ünï 火.mkv",
                  "concat:a|b.mkv", "file:x.mkv", "http:.mkv", "a*[b]?.mkv", "new\nline.mkv"]  # fmt: skip
@@ -171,3 +175,84 @@ def test_a_truncated_file_is_never_shorter_in_silence(tmp_path, name, codec, pix
     path.write_bytes(whole[: len(whole) * tenth // 10])
     with pytest.raises(InputError):
         probe(path)
+
+
+def test_a_broken_image_leaves_stderr_clean(tmp_path, capfd):
+    (tmp_path / "broken.tif").write_bytes(b"II*\0" + bytes(200))
+    with pytest.raises(InputError, match="damaged or not an image"):
+        probe(tmp_path / "broken.tif")
+    assert capfd.readouterr().err == ""
+
+
+def _mux(path: Path, sources: list[Path], *, attached: int | None = None) -> Path:
+    """Copy video files into one container, each as a stream of its own."""
+    with ExitStack() as stack:
+        out = stack.enter_context(av.open(str(path), "w"))
+        opened = [stack.enter_context(av.open(str(source))) for source in sources]
+        copies = [out.add_stream_from_template(source.streams.video[0]) for source in opened]
+        if attached is not None:
+            copies[attached].disposition = Disposition.attached_pic
+        for source, copy in zip(opened, copies, strict=True):
+            for packet in source.demux(video=0):
+                if packet.size:
+                    packet.stream = copy
+                    out.mux(packet)
+    return path
+
+
+def test_a_cover_picture_is_not_the_video(tmp_path):
+    cover = write_video(tmp_path / "c.mov", ramp(1, 400, 400, grey=False), codec="png", pix_fmt="rgb24")
+    film = write_video(tmp_path / "f.mkv", ramp(5, grey=False), codec="libx264", pix_fmt="yuv420p")
+    both = _mux(tmp_path / "both.mp4", [film, cover], attached=1)
+    assert (probe(both).width, probe(both).num_frames) == (64, 5)
+    alone = _mux(tmp_path / "alone.mp4", [cover], attached=0)
+    with pytest.raises(InputError, match="holds no video"):
+        probe(alone)
+
+
+def test_of_two_videos_the_larger_is_taken_and_counted_alone(tmp_path):
+    small = write_video(tmp_path / "s.mkv", ramp(9, 32, 32))
+    large = write_video(tmp_path / "l.mkv", ramp(5, 64, 48))
+    info = probe(_mux(tmp_path / "both.mkv", [small, large]))
+    assert (info.width, info.height, info.num_frames) == (64, 48, 5)
+    with read_frames(info, grey=True) as frames:
+        assert sum(1 for _ in frames) == 5
+
+
+@pytest.mark.parametrize(
+    ("pts", "times"),
+    [
+        ([-80, -40, 0, 40], [0, 0.04, 0.08, 0.12]),
+        ([1000, 1040, 1080, 1120], [0, 0.04, 0.08, 0.12]),
+        ([0, 40, 9000, 9040], [0, 0.04, 9.0, 9.04]),
+    ],
+)
+def test_negative_late_and_jumping_timestamps(tmp_path, pts, times):
+    path = write_video(tmp_path / "t.nut", ramp(4), pts=pts, time_base=Fraction(1, 1000))
+    info = probe(path)
+    assert info.times == pytest.approx(times)
+    with read_frames(info, grey=True) as frames:
+        assert [frame.time for frame in frames] == pytest.approx(times)
+
+
+def test_interlacing_and_pixel_shape_are_reported(tmp_path):
+    path = tmp_path / "i.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"x264-params": "interlaced=1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+        for index in range(3):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts = index
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    info = probe(path)
+    assert info.interlaced
+    assert info.sample_aspect == Fraction(16, 11)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (1, 1), (4097, 3)])
+def test_extreme_sizes(tmp_path, size):
+    info = probe(write_video(tmp_path / "x.mkv", ramp(2, *size)))
+    with read_frames(info, grey=True) as frames:
+        assert [tuple(frame.pixels.shape) for frame in frames] == [(1, size[1], size[0])] * 2

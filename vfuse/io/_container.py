@@ -31,6 +31,7 @@ STDIN = "-"
 _REFUSED_DEMUXERS = frozenset({"concat", "hls", "dash", "sdp", "imf", "tty", "bin", "xbin", "adf", "idf"})
 _PLAYLIST_MARKS = (b"#EXTM3U", b"ffconcat", b"<MPD", b"v=0\n", b"v=0\r", b"[playlist]", b"<smil")
 _OPTIONS = {"protocol_whitelist": "none"}
+_STRICT_DECODING = {"err_detect": "crccheck+explode"}
 _BUFFER_BYTES = 1 << 18
 _PIPE_FORMATS = "matroska, nut or yuv4mpegpipe"
 
@@ -104,12 +105,11 @@ def cannot_open(path: Path, error: OSError | ValueError) -> InputError:
 
 
 def video_stream(container: InputContainer, where: str) -> VideoStream:
-    """The stream FFmpeg ranks best, cover pictures excluded; all others are told to stay silent.
+    """The video stream with the most pixels, cover pictures excluded; all others are told to stay silent.
 
     Raises:
         InputError: there is no video, or its codec has no decoder.
     """
-    best = container.streams.best("video")
     pictures = (Disposition.attached_pic, Disposition.timed_thumbnails)
     moving = [s for s in container.streams.video if not any(s.disposition & kind for kind in pictures)]
     if not moving:
@@ -117,13 +117,20 @@ def video_stream(container: InputContainer, where: str) -> VideoStream:
         held = f"only {' and '.join(kinds)}" if kinds else "no video"
         held += " and a cover picture" if container.streams.video and kinds else ""
         raise InputError(f"holds {held}", where=where, todo="Name a file with a video stream")
-    chosen = best if best in moving else moving[0]
-    if cast("object", chosen.codec_context) is None:
+    known = [stream for stream in moving if cast("object", stream.codec_context) is not None]
+    if not known:
         raise InputError("its video codec is unknown", where=where, todo="Convert it, e.g. to H.264 or FFV1")
+    chosen = max(known, key=lambda stream: stream.width * stream.height)
     for other in container.streams:
         if other is not chosen:
             other.discard = Discard.all
-    return cast(VideoStream, chosen)
+    return chosen
+
+
+def prepare_decoder(stream: VideoStream) -> None:
+    """Use all cores, and report damage instead of concealing it; to be called before the first frame."""
+    stream.thread_type = "AUTO"
+    stream.codec_context.options = _STRICT_DECODING
 
 
 def _demux(source: IO[bytes] | _Pipe, where: str) -> InputContainer:

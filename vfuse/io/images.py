@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -54,7 +55,8 @@ def read_image(path: Path) -> NDArray[np.uint8 | np.uint16]:
     with open_regular(path) as file:
         encoded = np.frombuffer(file.read(), np.uint8)
     try:
-        decoded = cv2.imdecode(encoded, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
+        with _silent_opencv():
+            decoded = cv2.imdecode(encoded, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise _not_an_image(path) from error
     pixels = cast("NDArray[np.uint8 | np.uint16] | None", decoded)  # None is what the type stubs forget
@@ -74,6 +76,17 @@ def missing_numbers(files: tuple[Path, ...]) -> list[str]:
     steps = list(pairwise(counted))
     usual = min((later - earlier for earlier, later in steps), default=1)
     return [f"{earlier} to {later}" for earlier, later in steps if usual > 0 and later - earlier != usual]
+
+
+@contextmanager
+def _silent_opencv() -> Generator[None]:
+    """Keep OpenCV from writing to stderr what the InputError will say."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 def _not_an_image(path: Path) -> InputError:
@@ -96,7 +109,7 @@ def _images(folder: Path) -> Iterator[Path]:
 
 
 def _single(path: Path) -> tuple[Path, ...]:
-    with open_regular(path):
+    with open_regular(path), _silent_opencv():
         pages = cv2.imcount(str(path))
     if pages > 1:
         raise InputError(

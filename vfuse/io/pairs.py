@@ -16,7 +16,7 @@ from vfuse.io.reader import Frame, frame_range, read_frames, read_range
 
 # Mean distance between the largest and the smallest of R, G and B: a compressed grey video stays below
 # the first number, a colour video or a false-colour palette lies above the second.
-_GREY_SPREAD = 3 / 255
+_GREY_SPREAD = 5 / 255
 _COLOUR_SPREAD = 8 / 255
 _SAME_RATE = 1e-3  # relative: 29.97 and 30 fps may pass, if the clip is too short for half a frame of drift
 

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vfuse.errors import InputError
-from vfuse.io._container import STDIN, open_file, open_stdin, video_stream
+from vfuse.io._container import STDIN, open_file, open_stdin, prepare_decoder, video_stream
 from vfuse.io._frame import Orientation, colour, orientation
 from vfuse.io._timing import Timing, timing
 from vfuse.io.images import image_files, read_image
@@ -30,8 +30,8 @@ class Stream:
     """Standard input, opened once: the probe looks at its first frame and the reader goes on from there."""
 
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        prepare_decoder(stream)
         self._container = container
-        self.stream = stream
         self._frames = iter(container.decode(stream))
         self.first: VideoFrame | None = next(self._frames, None)
         self._taken = False

@@ -16,14 +16,12 @@ from av.video.stream import VideoStream
 from torch import Tensor
 
 from vfuse.errors import InputError
-from vfuse.io._container import open_file
+from vfuse.io._container import open_file, prepare_decoder
 from vfuse.io._pixels import converter, image_tensor
 from vfuse.io._timing import MAX_REORDER
 from vfuse.io.images import read_image
 from vfuse.io.probe import VideoInfo
 
-# Report damage instead of concealing it with pixels of other frames.
-_STRICT_DECODING = {"err_detect": "crccheck+explode"}
 _SAME_TIME_SECONDS = 1e-4
 
 
@@ -93,8 +91,7 @@ def _read_video(info: VideoInfo, *, grey: bool, first: int, stop: int) -> Genera
 
 def _open(info: VideoInfo, opened: ExitStack) -> tuple[InputContainer, VideoStream]:
     container, stream = opened.enter_context(open_file(Path(info.path)))
-    stream.thread_type = "AUTO"
-    stream.codec_context.options = _STRICT_DECODING
+    prepare_decoder(stream)
     return container, stream
 
 
