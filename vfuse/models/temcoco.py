@@ -1,0 +1,271 @@
+# pyright: basic
+"""TemCoCo: temporally consistent fusion of infrared and visible video by visual-semantic collaboration.
+
+Paper: Gong et al., "TemCoCo: Temporally Consistent Multi-modal Video Fusion with Visual-Semantic
+Collaboration", ICCV 2025, arXiv 2508.17817. Written from the paper and from measurements of the published
+network, which differs from the paper in places: `Config` names each difference. `temcoco` equals the
+published network up to rounding; `temcoco-s` is the same class built for a CPU: a pixel-unshuffled stem,
+narrower, residual to its inputs, and as the paper describes it.
+
+Feature maps are (B * T, C, h, w), time the fast index, channels-last. Full, half and quarter scale follow the
+stem, which is the image's own scale unless it unshuffles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vfuse.models._registry import MODELS, ModelEntry, Output
+from vfuse.models._temcoco_blocks import (
+    CrossPair,
+    Separable,
+    Stack,
+    TemporalAttention,
+    channels_last,
+)
+from vfuse.models._temcoco_branches import SemanticBranch, VisualBranch
+from vfuse.models._temcoco_cooperate import Cooperate
+from vfuse.models._temcoco_published import convert_published
+
+__all__ = ["AS_DESCRIBED", "SMALL", "Config", "Features", "TemCoCo", "convert_published"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The sizes and variants of a TemCoCo network; the defaults are the published network.
+
+    Attributes:
+        channels: width at full, half and quarter scale.
+        semantic, visual: channels of the features that a teacher can guide (DINOv2 ViT-L/14: 1024, VGG19:
+            256).
+        window_heads, temporal_heads: attention heads; the temporal ones have 64 channels each.
+        offset_groups, group_width: see `Cooperate`.
+        reshape: "published" re-reads the semantic skip (B * T, C) as (B, C, T) without moving a value, which
+            mixes time into channels over the whole clip; "aligned" keeps every frame's own.
+        temporal_reference: "published" lets frames 0 and 1 refer to themselves; "clamped" lets frame 1 refer
+            to frame 0.
+        cross_attention: "sequential" shows the second direction the updated first, as published; "parallel"
+            follows the paper's equations 6 and 7; "none" leaves all three out (no_VSAtn of table 5).
+        merge_current: the paper's equation 12 also merges the current frame; the published network does not.
+        temporal_attention: False is wo_TAttn of table 5.
+        deformable: False is no_DCN of table 5.
+        temporal_convs: False is Conv2d of table 5.
+        unshuffle: factor by which the stem folds pixels into channels.
+        residual: predict a correction and a blending weight of the inputs instead of the image itself.
+    """
+
+    channels: tuple[int, int, int] = (32, 64, 128)
+    semantic: int = 1024
+    visual: int = 256
+    window_heads: int = 4
+    temporal_heads: int = 8
+    offset_groups: int = 8
+    group_width: int = 8
+    reshape: Literal["published", "aligned"] = "published"
+    temporal_reference: Literal["published", "clamped"] = "published"
+    cross_attention: Literal["sequential", "parallel", "none"] = "sequential"
+    merge_current: bool = False
+    temporal_attention: bool = True
+    deformable: bool = True
+    temporal_convs: bool = True
+    unshuffle: int = 1
+    residual: bool = False
+
+    @property
+    def multiple_of(self) -> int:
+        """H and W must be multiples of this."""
+        return 16 * self.unshuffle
+
+
+class Encoder(nn.Module):
+    """Features of one modality at full, half and quarter scale."""
+
+    def __init__(self, c_in: int, config: Config) -> None:
+        super().__init__()
+        full, half, quarter = config.channels
+        temporal = config.temporal_convs
+        self.stem = Separable(c_in, full, temporal=temporal)
+        self.at_full = Stack(full, full, temporal=temporal)
+        self.at_half = Stack(full, half, stride=2, temporal=temporal)
+        self.at_quarter = Stack(half, quarter, stride=2, temporal=temporal)
+
+    def forward(self, x: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
+        full = self.at_full(self.stem(x, frames=frames), frames=frames)
+        half = self.at_half(full, frames=frames)
+        return full, half, self.at_quarter(half, frames=frames)
+
+
+class Features(NamedTuple):
+    """All that training reads.
+
+    Attributes:
+        fused: (B, T, 3, H, W) RGB, not clamped.
+        ir_semantic, vis_semantic: (B * T, semantic, H / 16, W / 16) for a stem that does not unshuffle.
+        ir_visual, vis_visual: (B * T, visual, H / 4, W / 4) likewise.
+    """
+
+    fused: Tensor
+    ir_semantic: Tensor
+    ir_visual: Tensor
+    vis_semantic: Tensor
+    vis_visual: Tensor
+
+
+class TemCoCo(nn.Module):
+    """Two encoders, visual-semantic interaction, two temporal cooperations, reconstruction.
+
+    Called with ir (B, T, 1 or 3, H, W) and vis (B, T, 3, H, W) in [0, 1], RGB; any T >= 1; H and W multiples
+    of `config.multiple_of`. Raises ValueError for any other size.
+    """
+
+    def __init__(self, config: Config | None = None) -> None:
+        super().__init__()
+        self.config = config = config or Config()
+        full, half, quarter = config.channels
+        temporal, fold = config.temporal_convs, config.unshuffle**2
+        self.encode_ir = Encoder((1 if config.residual else 3) * fold, config)
+        self.encode_vis = Encoder(3 * fold, config)
+        branch = partial(SemanticBranch, semantic=config.semantic, reshape=config.reshape, temporal=temporal)
+        self.semantic_ir, self.semantic_vis = branch(quarter), branch(quarter)
+        branch = partial(VisualBranch, visual=config.visual, temporal=temporal)
+        self.visual_ir, self.visual_vis = branch(quarter), branch(quarter)
+        if config.cross_attention != "none":
+            pair = partial(CrossPair, heads=config.window_heads, order=config.cross_attention)
+            self.cross_semantic, self.cross_visual, self.cross_both = (
+                pair(quarter),
+                pair(quarter),
+                pair(2 * quarter),
+            )
+        self.combine = Stack(4 * quarter, quarter, temporal=temporal)
+        if config.temporal_attention:
+            self.attend = TemporalAttention(quarter, heads=config.temporal_heads)
+        cooperate = partial(
+            Cooperate,
+            offset_groups=config.offset_groups,
+            group_width=config.group_width,
+            reference=config.temporal_reference,
+            deformable=config.deformable,
+            merge_current=config.merge_current,
+            temporal=temporal,
+        )
+        self.cooperate_half, self.cooperate_full = cooperate(half), cooperate(full)
+        planes = 4 if config.residual else 3
+        self.reconstruct = Separable(full, planes * fold, temporal=temporal, last=not config.residual)
+
+    def forward(self, ir: Tensor, vis: Tensor) -> Output:
+        fused = self.features(ir, vis).fused
+        return Output(fused if self.training else fused.clamp(0, 1))
+
+    def features(self, ir: Tensor, vis: Tensor) -> Features:
+        """The fused clip before clamping, and the features that teachers can guide."""
+        b, frames, _, h, w = vis.shape
+        if h % self.config.multiple_of or w % self.config.multiple_of or ir.shape[3:] != vis.shape[3:]:
+            raise ValueError(
+                f"ir {tuple(ir.shape)} and vis {tuple(vis.shape)}: sizes must be equal multiples of "
+                f"{self.config.multiple_of}"
+            )
+        ir, vis = self._fold(ir, like=vis), self._fold(vis, like=vis)
+        ir_full, ir_half, ir_low = self.encode_ir(self._unshuffle(ir), frames=frames)
+        vis_full, vis_half, vis_low = self.encode_vis(self._unshuffle(vis), frames=frames)
+        low, guided = self._interact(ir_low, vis_low, frames=frames)
+        del ir_low, vis_low
+        half, offsets = self.cooperate_half(low, ir_half, vis_half, frames=frames)
+        del low, ir_half, vis_half
+        full, _ = self.cooperate_full(half, ir_full, vis_full, frames=frames, below=offsets)
+        del half, ir_full, vis_full
+        planes = self.reconstruct(full, frames=frames)
+        planes = planes.to(torch.promote_types(planes.dtype, torch.float32))
+        fused = (
+            blend(F.pixel_shuffle(planes, self.config.unshuffle), ir, vis) if self.config.residual else planes
+        )
+        return Features(fused.view(b, frames, 3, h, w), *guided)
+
+    def _interact(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Visual-semantic interaction at quarter scale: (fused feature, the four features for teachers)."""
+        semantic_vis, vis_semantic = self.semantic_vis(vis, frames=frames)
+        semantic_ir, ir_semantic = self.semantic_ir(ir, frames=frames)
+        visual_vis, vis_visual = self.visual_vis(vis, frames=frames)
+        visual_ir, ir_visual = self.visual_ir(ir, frames=frames)
+        if self.config.cross_attention != "none":
+            semantic_vis, semantic_ir = self.cross_semantic(semantic_vis, semantic_ir, frames=frames)
+            visual_vis, visual_ir = self.cross_visual(visual_vis, visual_ir, frames=frames)
+        semantic = torch.cat([semantic_vis, semantic_ir], dim=1)
+        visual = torch.cat([visual_vis, visual_ir], dim=1)
+        if self.config.cross_attention != "none":
+            semantic, visual = self.cross_both(semantic, visual, frames=frames)
+        fused = self.combine(torch.cat([semantic, visual], dim=1), frames=frames)
+        if self.config.temporal_attention:
+            fused = self.attend(fused, frames=frames)
+        return fused, (ir_semantic, ir_visual, vis_semantic, vis_visual)
+
+    def _fold(self, clip: Tensor, *, like: Tensor) -> Tensor:
+        """(B, T, C, H, W) to channels-last (B * T, C, H, W), the infrared with as many planes as are read."""
+        x = clip.flatten(0, 1)
+        if clip is not like:
+            x = x[:, :1] if self.config.residual else x.expand(-1, 3, -1, -1)
+        return channels_last(x)
+
+    def _unshuffle(self, x: Tensor) -> Tensor:
+        x = x.to(self.reconstruct.spatial.weight.dtype)
+        return x if self.config.unshuffle == 1 else channels_last(F.pixel_unshuffle(x, self.config.unshuffle))
+
+
+def blend(planes: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
+    """The visible frame with part of its brightness from the infrared, plus a correction.
+
+    Args:
+        planes: (N, 4, H, W): RGB correction, and the infrared's share of the brightness before its sigmoid.
+        ir, vis: (N, 1, H, W) and (N, 3, H, W).
+    """
+    luma = (vis * vis.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return vis + planes[:, 3:].sigmoid() * (ir - luma) + planes[:, :3]
+
+
+PAPER = "Gong et al., TemCoCo, ICCV 2025, arXiv 2508.17817"
+AS_DESCRIBED = Config(
+    reshape="aligned", temporal_reference="clamped", cross_attention="parallel", merge_current=True
+)
+SMALL = Config(
+    channels=(16, 32, 64),
+    semantic=128,
+    visual=96,
+    temporal_heads=2,
+    group_width=4,
+    reshape="aligned",
+    temporal_reference="clamped",
+    cross_attention="parallel",
+    merge_current=True,
+    unshuffle=2,
+    residual=True,
+)
+
+MODELS.add(
+    ModelEntry(
+        name="temcoco",
+        build=TemCoCo,
+        params=19_213_417,
+        window=30,
+        overlap=5,
+        multiple_of=16,
+        min_size=16,
+        paper=PAPER,
+    )
+)
+MODELS.add(
+    ModelEntry(
+        name="temcoco-s",
+        build=partial(TemCoCo, SMALL),
+        params=3_522_552,
+        window=30,
+        overlap=5,
+        multiple_of=32,
+        min_size=32,
+        paper=PAPER + "; a small variant of our own, as the paper describes it",
+    )
+)
