@@ -212,9 +212,9 @@ def test_occlusion_mask():
 
 
 def test_clamped_sampling():
-    fused, flows = ARRAYS["V_fus"], ARRAYS["V_flow_bw"]
+    fused, flows = [Image(pixels).planes for pixels in ARRAYS["V_fus"]], ARRAYS["V_flow_bw"]
     lengths = [
-        np.sqrt(((fused[t + 1] - sample(fused[t], flows[t])) ** 2).sum(axis=-1)).mean() for t in range(5)
+        np.sqrt(((fused[t + 1] - sample(fused[t], flows[t])) ** 2).sum(axis=0)).mean() for t in range(5)
     ]
     assert lengths == pytest.approx(VALUES["V"]["flowD_bw_flow_clamped_per_pair"], rel=WINDOWED)
     assert not inside(flows[0]).all()

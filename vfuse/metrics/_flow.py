@@ -64,16 +64,19 @@ def landing(flow: Field) -> tuple[Floats, Floats]:
     return x, y
 
 
-def sample(image: NDArray[np.generic], flow: Field) -> Floats:
-    """`image` (H, W) or (H, W, C) at each pixel + flow, bilinear and exact, edge pixels repeated outside."""
+def sample(planes: Floats, flow: Field) -> Floats:
+    """`planes` (C, H, W) at each pixel + flow, bilinear and exact, edge pixels repeated outside."""
     height, width = flow.shape[:2]
     x, y = landing(flow)
     grid = np.stack([x * (2 / max(width - 1, 1)) - 1, y * (2 / max(height - 1, 1)) - 1], axis=-1)
-    planes = torch.from_numpy(np.atleast_3d(image).astype(np.float64)).permute(2, 0, 1)
     found = grid_sample(
-        planes[None], torch.from_numpy(grid)[None], mode="bilinear", padding_mode="border", align_corners=True
+        torch.from_numpy(planes)[None],
+        torch.from_numpy(grid)[None],
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=True,
     )
-    return found[0].permute(1, 2, 0).numpy().reshape(image.shape)
+    return found[0].numpy()
 
 
 def inside(flow: Field) -> NDArray[np.bool_]:
@@ -85,12 +88,13 @@ def inside(flow: Field) -> NDArray[np.bool_]:
 
 def occluded(forward: Field, back: Field) -> NDArray[np.bool_]:
     """Pixels of the earlier frame that are hidden later or lie on a motion boundary (Lai et al. 2018)."""
-    returned = sample(back, forward)
-    onward = forward.astype(np.float64)
-    length = (onward**2).sum(axis=-1)
-    mismatch = ((returned + onward) ** 2).sum(axis=-1)
-    hidden = mismatch > 0.01 * ((returned**2).sum(axis=-1) + length) + 0.5
+    u, v = np.moveaxis(forward, -1, 0).astype(np.float64)
+    back_u, back_v = sample(np.moveaxis(back, -1, 0).astype(np.float64), forward)
+    length = u * u + v * v
+    mismatch = (back_u + u) ** 2 + (back_v + v) ** 2
+    hidden = mismatch > 0.01 * (back_u * back_u + back_v * back_v + length) + 0.5
     bend = np.zeros_like(length)
-    bend[:, :-1] += (np.diff(onward, axis=1) ** 2).sum(axis=-1)
-    bend[:-1] += (np.diff(onward, axis=0) ** 2).sum(axis=-1)
+    for component in (u, v):
+        bend[:, :-1] += np.diff(component, axis=1) ** 2
+        bend[:-1] += np.diff(component, axis=0) ** 2
     return hidden | (bend > 0.01 * length + 0.002)

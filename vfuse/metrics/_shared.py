@@ -69,6 +69,11 @@ class Image(Shared):
         return self.pixels if self.pixels.ndim == 3 else np.repeat(self.pixels[..., None], 3, axis=2)
 
     @property
+    def planes(self) -> Floats:
+        """(3, H, W) float64, RGB 0..255."""
+        return self.once(_planes)
+
+    @property
     def values(self) -> Floats:
         """(H, W) float64, grey 0..255."""
         return self.once(_values)
@@ -84,6 +89,12 @@ def _grey(image: Image) -> Bytes:
     return (
         pixels if pixels.ndim == 2 else np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     )
+
+
+def _planes(image: Image) -> Floats:
+    if image.pixels.ndim == 2:
+        return np.repeat(image.values[None], 3, axis=0)
+    return np.stack(cv2.split(image.pixels)).astype(np.float64)
 
 
 def _values(image: Image) -> Floats:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
 from vfuse.metrics._shared import Floats
+
+STRIP = 32
 
 
 def gaussian(side: int, *, sigma: float) -> Floats:
@@ -37,3 +41,8 @@ def halve(pixels: Floats) -> Floats:
     height, width = pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2
     even = pixels[:height, :width]
     return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+
+
+def strips(height: int) -> Iterator[slice]:
+    """Rows of an image, a few at a time: arithmetic on a strip stays in the processor's cache."""
+    return (slice(start, start + STRIP) for start in range(0, height, STRIP))

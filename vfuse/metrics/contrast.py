@@ -9,19 +9,22 @@ import numpy as np
 
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Frame, Image
+from vfuse.metrics._windows import strips
+from vfuse.metrics.correlation import variance
 
 
 def slope_sum(image: Image) -> float:
     """Sum over all pixels of sqrt((gx² + gy²) / 2), g being central differences, one-sided at the border."""
-    gy, gx = np.gradient(image.values)
-    return float(np.sqrt((gx * gx + gy * gy) / 2).sum())
+    gy, gx = (np.gradient(image.values, axis=axis) for axis in (0, 1))
+    return sum(float(np.sqrt((gx[rows] ** 2 + gy[rows] ** 2) / 2).sum()) for rows in strips(len(gx)))
 
 
 def squared_steps(image: Image) -> tuple[float, float]:
     """Sums of squared differences between neighbours, down the columns and along the rows."""
-    down = np.diff(image.values, axis=0).ravel()
-    along = np.diff(image.values, axis=1).ravel()
-    return float(np.dot(down, down)), float(np.dot(along, along))
+    grey = image.grey
+    down = cv2.norm(grey[1:], grey[:-1], cv2.NORM_L2SQR)
+    along = cv2.norm(grey[:, 1:], grey[:, :-1], cv2.NORM_L2SQR)
+    return down, along
 
 
 @metric(
@@ -34,7 +37,7 @@ def squared_steps(image: Image) -> tuple[float, float]:
 )
 def sd(frame: Frame) -> float:
     """Standard deviation of the fused frame. A constant frame has 0."""
-    return float(frame.fused.values.std())
+    return math.sqrt(frame.fused.once(variance)) / frame.fused.grey.size
 
 
 @metric(
@@ -141,4 +144,4 @@ def ei(frame: Frame) -> float:
     values = frame.fused.values
     gx = cv2.Sobel(values, cv2.CV_64F, 1, 0, borderType=cv2.BORDER_REPLICATE)
     gy = cv2.Sobel(values, cv2.CV_64F, 0, 1, borderType=cv2.BORDER_REPLICATE)
-    return float(np.sqrt(gx * gx + gy * gy).mean())
+    return sum(float(np.sqrt(gx[rows] ** 2 + gy[rows] ** 2).sum()) for rows in strips(len(gx))) / gx.size

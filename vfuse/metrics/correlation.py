@@ -1,4 +1,4 @@
-"""Metrics of correlation and error between the fused frame and its sources, from exact integer moments."""
+"""Metrics of correlation and error between the fused frame and its sources, exact by their histograms."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ import numpy as np
 
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Frame, Image, Pair, Sources
+from vfuse.metrics.information import Counts, histogram, joint, joint_histogram
+
+LEVELS = np.arange(256)
 
 
 def total(image: Image) -> int:
     """Sum of the grey levels."""
-    return int(image.values.sum())
+    return int((image.once(histogram) * LEVELS).sum())
 
 
 def energy(image: Image) -> int:
-    """Sum of the squared grey levels, exact."""
-    return _dot(image, image)
+    """Sum of the squared grey levels."""
+    return int((image.once(histogram) * LEVELS**2).sum())
 
 
 def product(pair: Pair) -> int:
-    """Sum of source x fused, exact."""
-    return _dot(pair.source, pair.fused)
+    """Sum of source x fused."""
+    return _product(pair.once(joint_histogram))
 
 
 def between_sources(sources: Sources) -> int:
-    """Sum of infrared x visible, exact."""
-    return _dot(sources.ir, sources.vis)
+    """Sum of infrared x visible."""
+    return _product(joint(sources.ir, sources.vis))
 
 
-def _dot(x: Image, y: Image) -> int:
-    # products and partial sums are whole numbers below 2**53, so float64 adds them without rounding
-    return int(np.dot(x.values.ravel(), y.values.ravel()))
+def _product(counts: Counts) -> int:
+    return int((counts * LEVELS * LEVELS[:, None]).sum())
 
 
 def _covariance(x: Image, y: Image, xy: int) -> int:

@@ -3,66 +3,91 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Floats, Frame, Image, Pair
+from vfuse.metrics._shared import Field, Floats, Frame, Image, Pair
+from vfuse.metrics._windows import strips
+
+Real = TypeVar("Real", Field, Floats)
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Sobel gradient of an image.
+    """Sobel gradient of an image, in float32, which holds every possible value of x and y exactly.
 
     Attributes:
         x: derivative along the rows, (H, W).
         y: derivative down the columns, (H, W).
         strength: its length.
-        angle: its direction without sign, y upwards, in (-π/2, π/2]; π/2 wherever x is 0, flat pixels too.
     """
 
-    x: Floats
-    y: Floats
-    strength: Floats
-    angle: Floats
+    x: Field
+    y: Field
+    strength: Field
 
 
 def edges(image: Image) -> Edges:
     """Unnormalised Sobel with zeros beyond the border."""
-    return _edges(image, border=cv2.BORDER_CONSTANT, scale=1)
+    return _edges(image, border=cv2.BORDER_CONSTANT)
 
 
 def mirrored_edges(image: Image) -> Edges:
-    """Sobel divided by 8, so in grey levels per pixel, the image mirrored at its border."""
-    return _edges(image, border=cv2.BORDER_REFLECT_101, scale=1 / 8)
+    """Unnormalised Sobel, the image mirrored at its border; an eighth is in grey levels per pixel."""
+    return _edges(image, border=cv2.BORDER_REFLECT_101)
 
 
-def _edges(image: Image, *, border: int, scale: float) -> Edges:
+def _edges(image: Image, *, border: int) -> Edges:
     x, y = (
-        cv2.Sobel(image.grey, cv2.CV_16S, *order, borderType=border).astype(np.float64) * scale
+        np.asarray(cv2.Sobel(image.grey, cv2.CV_32F, *order, borderType=border), dtype=np.float32)
         for order in ((1, 0), (0, 1))
     )
+    return Edges(x=x, y=y, strength=np.sqrt(x * x + y * y))
+
+
+def angle(image: Image) -> Field:
+    """Direction of the edges without sign, y upwards, in (-π/2, π/2]; π/2 where x is 0, flat pixels too."""
+    return _angle(image.once(edges).x, image.once(edges).y)
+
+
+def _angle(x: Real, y: Real) -> Real:
     upright = x == 0
-    angle = np.arctan(-y / np.where(upright, 1, x))
-    angle[upright] = np.pi / 2
-    return Edges(x=x, y=y, strength=np.sqrt(x * x + y * y), angle=angle)
+    angles = np.arctan(-y / np.where(upright, 1, x))
+    angles[upright] = np.pi / 2
+    return cast("Real", angles)
 
 
-def _sigmoid(x: Floats, *, height: float, slope: float, middle: float) -> Floats:
-    return height / (1 + np.exp(-slope * (x - middle)))
+def _sigmoid(x: Real, *, height: float, slope: float, middle: float) -> Real:
+    return cast("Real", height / (1 + np.exp(-slope * (x - middle))))
 
 
-def transfer(pair: Pair) -> Floats:
-    """How well the fused frame keeps the source's edge at each pixel, 0…0.987."""
-    x, f = pair.source.once(edges), pair.fused.once(edges)
-    strongest = np.maximum(x.strength, f.strength)
-    ratio = np.minimum(x.strength, f.strength) / np.where(strongest == 0, 1, strongest)
-    # The definition in use: where both are equally strong, the strength itself stands in place of the ratio.
-    kept = np.where(x.strength == f.strength, f.strength, ratio)
-    aligned = 1 - np.abs(x.angle - f.angle) / (np.pi / 2)
-    strength = _sigmoid(kept, height=0.9994, slope=15, middle=0.5)
-    return strength * _sigmoid(aligned, height=0.9879, slope=22, middle=0.8)
+def _ratio(x: Real, f: Real) -> Real:
+    strongest = np.maximum(x, f)
+    return cast("Real", np.minimum(x, f) / np.where(strongest == 0, 1, strongest))
+
+
+def transfer(pair: Pair) -> float:
+    """Sum over the pixels of the source's edge strength times how well it is kept, 0…0.987."""
+    x, f = pair.source.once(edges).strength, pair.fused.once(edges).strength
+    x_angle, f_angle = pair.source.once(angle), pair.fused.once(angle)
+    total = 0.0
+    for rows in strips(len(x)):
+        # As in use: where both are equally strong, the strength itself stands in place of the ratio.
+        kept = np.where(x[rows] == f[rows], f[rows], _ratio(x[rows], f[rows]))
+        aligned = 1 - np.abs(x_angle[rows] - f_angle[rows]) / (np.pi / 2)
+        quality = _sigmoid(kept, height=0.9994, slope=15, middle=0.5)
+        quality *= _sigmoid(aligned, height=0.9879, slope=22, middle=0.8)
+        total += float((quality * x[rows]).sum(dtype=np.float64))
+    return total
+
+
+def edge_weight(image: Image) -> float:
+    """Sum of the strengths."""
+    return float(image.once(edges).strength.sum(dtype=np.float64))
 
 
 @metric(
@@ -76,41 +101,49 @@ def transfer(pair: Pair) -> Floats:
 def qabf(frame: Frame) -> float:
     """Edge information transferred from the sources, weighted by their edge strength. Where neither source
     has an edge it is 0 and flagged."""
-    kept = weight = 0.0
-    for pair in frame.pairs:
-        strength = pair.source.once(edges).strength
-        kept += float(np.dot(pair.once(transfer).ravel(), strength.ravel()))
-        weight += float(strength.sum())
+    kept = sum(pair.once(transfer) for pair in frame.pairs)
+    weight = sum(pair.source.once(edge_weight) for pair in frame.pairs)
     if weight == 0:
         frame.flag("qabf")
         return 0.0
     return kept / weight
 
 
-def _loss(source: Edges, fused: Edges) -> Floats:
-    strongest = np.maximum(source.strength, fused.strength)
-    ratio = np.minimum(source.strength, fused.strength) / np.where(strongest == 0, 1, strongest)
-    aligned = np.abs(np.abs(source.angle - fused.angle) - np.pi / 2) * (2 / np.pi)
-    strength = _sigmoid(ratio, height=0.9999, slope=19, middle=0.5)
-    return 1 - np.sqrt(strength * _sigmoid(aligned, height=0.9995, slope=22, middle=0.5))
-
-
 def artefact_weight(image: Image) -> Floats:
-    """Perceptual weight of each source pixel: strength^1.5 from 2 grey levels per pixel on, else 0.001."""
-    strength = image.once(mirrored_edges).strength
+    """Perceptual weight of each pixel: strength^1.5 from 2 grey levels per pixel on, else 0.001."""
+    return _artefact_weight(image.once(mirrored_edges).strength.astype(np.float64) / 8)
+
+
+def _artefact_weight(strength: Floats) -> Floats:
     return np.where(strength >= 2, strength * np.sqrt(strength), 0.001)
+
+
+def artefact_weight_sum(image: Image) -> float:
+    """Sum of these weights."""
+    return float(image.once(artefact_weight).sum())
+
+
+def _loss(source: Edges, fused: Edges, where: NDArray[np.intp]) -> Floats:
+    """1 - how well each of the pixels `where` keeps the source's edge, in float64: most are close to 0."""
+    (sx, sy), (fx, fy) = (
+        (edge.x.ravel()[where].astype(np.float64), edge.y.ravel()[where].astype(np.float64))
+        for edge in (source, fused)
+    )
+    ratio = _ratio(np.sqrt(sx * sx + sy * sy), np.sqrt(fx * fx + fy * fy))
+    aligned = np.abs(np.abs(_angle(sx, sy) - _angle(fx, fy)) - np.pi / 2) * (2 / np.pi)
+    quality = _sigmoid(ratio, height=0.9999, slope=19, middle=0.5)
+    return 1 - np.sqrt(quality * _sigmoid(aligned, height=0.9995, slope=22, middle=0.5))
 
 
 def _artefacts(a: Image, b: Image, fused: Image) -> float:
     f = fused.once(mirrored_edges)
-    new = np.ones(f.strength.shape, dtype=np.bool_)
-    for image in (a, b):
-        new &= f.strength > image.once(mirrored_edges).strength
+    strongest = np.maximum(a.once(mirrored_edges).strength, b.once(mirrored_edges).strength)
+    new = np.flatnonzero(f.strength > strongest)
     lost = whole = 0.0
     for image in (a, b):
-        weight = image.once(artefact_weight)
-        lost += float((_loss(image.once(mirrored_edges), f) * weight)[new].sum())
-        whole += float(weight.sum())
+        weights = image.once(artefact_weight).ravel()[new]
+        lost += float((_loss(image.once(mirrored_edges), f, new) * weights).sum())
+        whole += image.once(artefact_weight_sum)
     return lost / whole
 
 

@@ -7,67 +7,98 @@ from dataclasses import dataclass
 import numpy as np
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Floats, Frame
-from vfuse.metrics._windows import box, gaussian, halve, mean
+from vfuse.metrics._shared import Floats, Frame, Sources
+from vfuse.metrics._windows import box, strips
+from vfuse.metrics.structure import (
+    GAUSSIAN,
+    SIDE,
+    Local,
+    coarser,
+    coarser_covariances,
+    covariance,
+    finer,
+    finer_covariance,
+    local,
+)
 
-SIDE = 11
 STABILISER = (0.03 * 255) ** 2
 POWER_LIMIT = 10.0
 LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001)
-
-
 BOX = box(SIDE)
-GAUSSIAN = gaussian(SIDE, sigma=1.5)
 EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Variances of two images in each window, and their covariance."""
+class Desired:
+    """The patch that is wanted around each pixel, as factors of both sources without their mean.
 
-    aa: Floats
-    bb: Floats
-    ab: Floats
+    Attributes:
+        of_ir: factor of the infrared's patch.
+        of_vis: factor of the visible's patch.
+        variance: of the wanted patch in the Gaussian window.
+    """
 
-
-def _moments(a: Floats, b: Floats, kernel: Floats) -> Moments:
-    mean_a, mean_b = mean(a, kernel), mean(b, kernel)
-    return Moments(
-        aa=np.maximum(mean(a * a, kernel) - mean_a * mean_a, 0),
-        bb=np.maximum(mean(b * b, kernel) - mean_b * mean_b, 0),
-        ab=mean(a * b, kernel) - mean_a * mean_b,
-    )
+    of_ir: Floats
+    of_vis: Floats
+    variance: Floats
 
 
-def _desired(box: Moments) -> tuple[Floats, Floats]:
-    """Factors of a and b, both without their mean, that make up the desired patch around each pixel.
+def desired(sources: Sources) -> list[Desired]:
+    """Wanted patches on three scales, which depend on the sources alone."""
+    levels = ([image.once(finer), *image.once(coarser)] for image in (sources.ir, sources.vis))
+    return [_desired(a, b) for a, b, _ in zip(*levels, LEVEL_WEIGHTS, strict=False)]
+
+
+def _desired(a: Local, b: Local) -> Desired:
+    ir, vis = local(a.pixels, BOX), local(b.pixels, BOX)
+    shared, gaussian = covariance(ir, vis, BOX), covariance(a, b, GAUSSIAN)
+    found = Desired(*(np.empty_like(shared) for _ in range(3)))
+    for rows in strips(len(shared)):
+        of_ir, of_vis = _factors(ir.variance[rows], vis.variance[rows], shared[rows])
+        found.of_ir[rows], found.of_vis[rows] = of_ir, of_vis
+        found.variance[rows] = of_ir**2 * a.variance[rows] + of_vis**2 * b.variance[rows]
+        found.variance[rows] += 2 * of_ir * of_vis * gaussian[rows]
+    return found
+
+
+def _factors(aa: Floats, bb: Floats, ab: Floats) -> tuple[Floats, Floats]:
+    """From the sources' variances and covariance in a box to the factors of the wanted patch.
 
     It points along the weighted mean of the two unit patches and is as strong as the stronger one; the weight
     of a strong patch grows with the consistency of both.
     """
-    a, b = (np.sqrt(variance) * SIDE + 0.001 for variance in (box.aa, box.bb))
-    together = np.sqrt(np.maximum(box.aa + box.bb + 2 * box.ab, 0)) * SIDE
+    aa, bb = np.maximum(aa, 0), np.maximum(bb, 0)
+    a, b = np.sqrt(aa) * SIDE + 0.001, np.sqrt(bb) * SIDE + 0.001
+    together = np.sqrt(np.maximum(aa + bb + 2 * ab, 0)) * SIDE
     consistency = np.clip((together + EPS) / (a + b + EPS), EPS, 1 - EPS)
     power = np.minimum(np.tan(np.pi / 2 * consistency), POWER_LIMIT)
     weight_a, weight_b = (a / SIDE) ** power + EPS, (b / SIDE) ** power + EPS
     whole = weight_a + weight_b
     along_a, along_b = weight_a / whole / a, weight_b / whole / b
-    squared = along_a**2 * box.aa + along_b**2 * box.bb + 2 * along_a * along_b * box.ab
+    squared = along_a**2 * aa + along_b**2 * bb + 2 * along_a * along_b * ab
     length = np.sqrt(np.maximum(squared, 0)) * SIDE
     scale = np.where(length == 0, 0, np.maximum(a, b) / np.where(length == 0, 1, length))
     return scale * along_a, scale * along_b
 
 
-def _quality(a: Floats, b: Floats, f: Floats) -> float:
-    """Mean similarity of the fused patches with the desired ones at one scale: made in a box window, compared
-    in a Gaussian one."""
-    of_a, of_b = _desired(_moments(a, b, BOX))
-    sources, mean_f = _moments(a, b, GAUSSIAN), mean(f, GAUSSIAN)
-    variance_f = mean(f * f, GAUSSIAN) - mean_f * mean_f
-    variance = of_a**2 * sources.aa + of_b**2 * sources.bb + 2 * of_a * of_b * sources.ab
-    with_a, with_b = (mean(x * f, GAUSSIAN) - mean(x, GAUSSIAN) * mean_f for x in (a, b))
-    covariance = of_a * with_a + of_b * with_b
-    return float(np.mean((2 * covariance + STABILISER) / (variance + variance_f + STABILISER)))
+def _quality(wanted: Desired, fused: Local, with_ir: Floats, with_vis: Floats) -> float:
+    """Mean similarity of the fused patches with the wanted ones at one scale."""
+    total = 0.0
+    for rows in strips(len(with_ir)):
+        shared = wanted.of_ir[rows] * with_ir[rows] + wanted.of_vis[rows] * with_vis[rows]
+        variances = wanted.variance[rows] + fused.variance[rows]
+        total += float(((2 * shared + STABILISER) / (variances + STABILISER)).sum())
+    return total / with_ir.size
+
+
+def qualities(frame: Frame) -> list[float]:
+    """The quality on each of three scales."""
+    fused = [frame.fused.once(finer), *frame.fused.once(coarser)]
+    with_ir, with_vis = (
+        [pair.once(finer_covariance), *pair.once(coarser_covariances)] for pair in frame.pairs
+    )
+    levels = zip(frame.sources.once(desired), fused, with_ir, with_vis, strict=False)
+    return [_quality(*level) for level in levels]
 
 
 @metric(
@@ -81,7 +112,7 @@ def _quality(a: Floats, b: Floats, f: Floats) -> float:
 )
 def mef_ssim_single(frame: Frame) -> float:
     """`mef_ssim` at full size only."""
-    return _quality(frame.ir.values, frame.vis.values, frame.fused.values)
+    return frame.once(qualities)[0]
 
 
 @metric(
@@ -94,9 +125,5 @@ def mef_ssim_single(frame: Frame) -> float:
 )
 def mef_ssim(frame: Frame) -> float:
     """Similarity of the fused patches with the strongest, consistently weighted structure of both sources."""
-    images = [image.values for image in (frame.ir, frame.vis, frame.fused)]
-    result = 1.0
-    for weight in LEVEL_WEIGHTS:
-        result *= max(_quality(*images), 0) ** (weight / sum(LEVEL_WEIGHTS))
-        images = [halve(image) for image in images]
-    return result
+    powers = zip(frame.once(qualities), LEVEL_WEIGHTS, strict=True)
+    return float(np.prod([max(quality, 0) ** (weight / sum(LEVEL_WEIGHTS)) for quality, weight in powers]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Floats, Frame, Image, Pair
-from vfuse.metrics._windows import gaussian, mean
+from vfuse.metrics._windows import gaussian, mean, strips
 
 WINDOWS = (17, 9, 5, 3)
 """Side of the Gaussian window at each scale; its sigma is a fifth of it."""
@@ -36,7 +36,8 @@ def smooth(pixels: Floats, window: int) -> Floats:
 def _scale(pixels: Floats, window: int, square: Floats) -> Scale:
     average = smooth(pixels, window)
     variance = smooth(square, window)
-    variance -= average * average
+    for rows in strips(len(average)):
+        variance[rows] -= average[rows] ** 2
     variance[variance < TINY] = 0
     return Scale(pixels=pixels, mean=average, variance=variance)
 
@@ -63,7 +64,11 @@ def _pyramid(image: Image, *, saturate: bool) -> list[Scale]:
 
 
 def _information(source: list[Scale]) -> float:
-    return sum(float(np.log(1 + level.variance / NOISE).sum()) for level in source)
+    return sum(
+        float(np.log(1 + level.variance[rows] / NOISE).sum())
+        for level in source
+        for rows in strips(len(level.variance))
+    )
 
 
 def source_information(image: Image) -> float:
@@ -73,13 +78,16 @@ def source_information(image: Image) -> float:
 
 def _kept(x: Scale, f: Scale, cross: Floats) -> float:
     """Information of x that survives in f at one scale; `cross` is the windowed mean of their product."""
-    covariance = cross - x.mean * f.mean
-    gain = np.maximum(covariance / (x.variance + TINY), 0)
-    flat = (x.variance == 0) | (f.variance == 0)
-    if flat.any():
-        gain[flat] = 0
-    rest = np.maximum(f.variance - gain * covariance, TINY)
-    return float(np.log(1 + gain * gain * x.variance / (rest + NOISE)).sum())
+    return sum(_kept_in(x, f, cross, rows) for rows in strips(len(cross)))
+
+
+def _kept_in(x: Scale, f: Scale, cross: Floats, rows: slice) -> float:
+    x_variance, f_variance = x.variance[rows], f.variance[rows]
+    covariance = cross[rows] - x.mean[rows] * f.mean[rows]
+    gain = np.maximum(covariance / (x_variance + TINY), 0)
+    gain[(x_variance == 0) | (f_variance == 0)] = 0
+    rest = np.maximum(f_variance - gain * covariance, TINY)
+    return float(np.log(1 + gain * gain * x_variance / (rest + NOISE)).sum())
 
 
 def fidelity(pair: Pair) -> float:

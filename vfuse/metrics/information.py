@@ -20,7 +20,12 @@ def histogram(image: Image) -> Counts:
 
 def joint_histogram(pair: Pair) -> Counts:
     """Pixels at each (source, fused) combination of grey levels, (256, 256)."""
-    index = (pair.source.grey.astype(np.uint16) << 8) | pair.fused.grey
+    return joint(pair.source, pair.fused)
+
+
+def joint(x: Image, y: Image) -> Counts:
+    """Pixels at each combination of the grey levels of two images, (256, 256)."""
+    index = (x.grey.astype(np.uint16) << 8) | y.grey
     return np.bincount(index.ravel(), minlength=65536).reshape(256, 256)
 
 
@@ -28,7 +33,7 @@ def bits(counts: Counts) -> float:
     """Shannon entropy in bits of a distribution given as counts."""
     seen = counts[counts > 0]
     p = seen / seen.sum()
-    return max(0.0, -float(np.dot(p, np.log2(p))))
+    return max(0.0, -float((p * np.log2(p)).sum()))
 
 
 def image_bits(image: Image) -> float:
@@ -38,8 +43,8 @@ def image_bits(image: Image) -> float:
 
 def mutual_bits(pair: Pair) -> float:
     """I(source; fused) = H(source) + H(fused) - H(source, fused) in bits, never negative."""
-    joint = bits(pair.once(joint_histogram))
-    return max(0.0, pair.source.once(image_bits) + pair.fused.once(image_bits) - joint)
+    together = bits(pair.once(joint_histogram))
+    return max(0.0, pair.source.once(image_bits) + pair.fused.once(image_bits) - together)
 
 
 @metric(
@@ -95,11 +100,11 @@ def mi_saturating(frame: Frame) -> float:
     """`mi` with grey levels 254 and 255 sharing one bin of the joint histogram, but not of the others."""
     total = 0.0
     for pair in frame.pairs:
-        joint = pair.once(joint_histogram).copy()
-        joint[254] += joint[255]
-        joint[:, 254] += joint[:, 255]
-        joint[255] = joint[:, 255] = 0
-        total += pair.source.once(image_bits) + pair.fused.once(image_bits) - bits(joint)
+        merged = pair.once(joint_histogram).copy()
+        merged[254] += merged[255]
+        merged[:, 254] += merged[:, 255]
+        merged[255] = merged[:, 255] = 0
+        total += pair.source.once(image_bits) + pair.fused.once(image_bits) - bits(merged)
     return total
 
 
@@ -134,5 +139,5 @@ def ce(frame: Frame) -> float:
     for pair in frame.pairs:
         p = pair.source.once(histogram) / pair.source.grey.size
         both = (p > 0) & (q > 0)
-        total += float(np.dot(p[both], np.log2(p[both] / q[both])))
+        total += float((p[both] * np.log2(p[both] / q[both])).sum())
     return total / 2

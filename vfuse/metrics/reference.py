@@ -69,7 +69,7 @@ def psnr_vis(frame: Frame) -> float | None:
 def ssim_ir(frame: Frame) -> float | None:
     """SSIM of the restored infrared against the clean one."""
     pair = frame.sources.once(infrared_pair)
-    return None if pair is None else pair.once(finest)[0]
+    return None if pair is None else pair.once(finest).whole
 
 
 @metric(
@@ -83,4 +83,4 @@ def ssim_ir(frame: Frame) -> float | None:
 def ssim_vis(frame: Frame) -> float | None:
     """SSIM of the restored visible against the clean one."""
     pair = frame.sources.once(visible_pair)
-    return None if pair is None else pair.once(finest)[0]
+    return None if pair is None else pair.once(finest).whole

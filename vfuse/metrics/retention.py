@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Floats, Frame, Image
+from vfuse.metrics._shared import Frame, Image
+from vfuse.metrics._windows import strips
 from vfuse.metrics.edges import mirrored_edges
 
 Mask = NDArray[np.bool_]
@@ -64,11 +65,6 @@ def hot_target(frame: Frame) -> float | None:
     return _contrast(frame.fused, where) / _contrast(frame.ir, where)
 
 
-def _along(x: Floats, y: Floats, frame: Frame) -> Floats:
-    fused = frame.fused.once(mirrored_edges)
-    return fused.x * x + fused.y * y
-
-
 @metric(
     better="higher",
     over="frame",
@@ -81,12 +77,13 @@ def detail(frame: Frame) -> float | None:
     """Detail retention. At each pixel the source with the longer Sobel gradient g sets the mark; the fused
     gradient counts by its part along g, at least 0 and at most |g|; Σ of that over Σ |g|. Noise and halos add
     nothing. Undefined where neither source has a gradient."""
-    a, b = (source.once(mirrored_edges) for source in (frame.ir, frame.vis))
-    first = a.strength >= b.strength
-    strength = np.where(first, a.strength, b.strength)
-    whole = float(strength.sum())
-    if whole == 0:
-        return None
-    along = np.where(first, _along(a.x, a.y, frame), _along(b.x, b.y, frame))
-    along /= np.where(strength == 0, 1, strength)
-    return float(np.clip(along, 0, strength).sum()) / whole
+    a, b, f = (image.once(mirrored_edges) for image in (frame.ir, frame.vis, frame.fused))
+    kept = whole = 0.0
+    for rows in strips(len(f.x)):
+        first = a.strength[rows] >= b.strength[rows]
+        x, y = np.where(first, a.x[rows], b.x[rows]), np.where(first, a.y[rows], b.y[rows])
+        strength = np.maximum(a.strength[rows], b.strength[rows])
+        along = (f.x[rows] * x + f.y[rows] * y) / np.maximum(strength, 1)  # a gradient is 0 or at least 1
+        kept += float(np.clip(along, 0, strength).sum(dtype=np.float64))
+        whole += float(strength.sum(dtype=np.float64))
+    return kept / whole if whole else None

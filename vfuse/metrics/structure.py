@@ -9,7 +9,7 @@ import numpy as np
 
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Floats, Frame, Image, Pair
-from vfuse.metrics._windows import box, gaussian, halve, mean
+from vfuse.metrics._windows import box, gaussian, halve, mean, strips
 
 SIDE = 11
 LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -29,51 +29,82 @@ class Local:
     variance: Floats
 
 
-def _local(pixels: Floats, kernel: Floats, *, padded: bool = False) -> Local:
+@dataclass(frozen=True)
+class Terms:
+    """Mean of the SSIM map, and of its contrast-structure part alone."""
+
+    whole: float
+    structure: float
+
+
+def local(pixels: Floats, kernel: Floats, *, padded: bool = False) -> Local:
     average = mean(pixels, kernel, padded=padded)
-    square = mean(pixels * pixels, kernel, padded=padded)
-    return Local(pixels=pixels, mean=average, variance=square - average * average)
+    variance = mean(pixels * pixels, kernel, padded=padded)
+    for rows in strips(len(average)):
+        variance[rows] -= average[rows] ** 2
+    return Local(pixels=pixels, mean=average, variance=variance)
+
+
+def covariance(x: Local, f: Local, kernel: Floats, *, padded: bool = False) -> Floats:
+    """Covariance in each window."""
+    shared = mean(x.pixels * f.pixels, kernel, padded=padded)
+    for rows in strips(len(shared)):
+        shared[rows] -= x.mean[rows] * f.mean[rows]
+    return shared
 
 
 def finer(image: Image) -> Local:
     """Moments in an 11 x 11 Gaussian window of sigma 1.5, windows inside the image only."""
-    return _local(image.values, GAUSSIAN)
+    return local(image.values, GAUSSIAN)
 
 
 def coarser(image: Image) -> list[Local]:
-    """The same on scales 2 to 5, each the mean of 2 x 2 pixels of the one before."""
+    """The same on scales 2 to 5, each the mean of 2 x 2 pixels of the one before, as far as a window fits."""
     pixels = image.values
     levels: list[Local] = []
-    for _ in LEVEL_WEIGHTS[1:]:
+    while len(levels) < len(LEVEL_WEIGHTS) - 1 and min(pixels.shape) >= 2 * SIDE:
         pixels = halve(pixels)
-        levels.append(_local(pixels, GAUSSIAN))
+        levels.append(local(pixels, GAUSSIAN))
     return levels
 
 
-def _similarity(
-    x: Local, f: Local, kernel: Floats, *, peak: float = 255, correction: float = 1, padded: bool = False
-) -> tuple[float, float]:
-    """Mean SSIM, and mean of its contrast-structure part; `correction` turns into sample moments."""
+def finer_covariance(pair: Pair) -> Floats:
+    """Covariance of source and fused at full size."""
+    return covariance(pair.source.once(finer), pair.fused.once(finer), GAUSSIAN)
+
+
+def coarser_covariances(pair: Pair) -> list[Floats]:
+    """The same on scales 2 to 5."""
+    levels = zip(pair.source.once(coarser), pair.fused.once(coarser), strict=True)
+    return [covariance(x, f, GAUSSIAN) for x, f in levels]
+
+
+def _similarity(x: Local, f: Local, shared: Floats, *, peak: float = 255, correction: float = 1) -> Terms:
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
-    means = x.mean * f.mean
-    covariance = (mean(x.pixels * f.pixels, kernel, padded=padded) - means) * correction
-    structure = (2 * covariance + c2) / ((x.variance + f.variance) * correction + c2)
-    luminance = (2 * means + c1) / (x.mean * x.mean + f.mean * f.mean + c1)
-    return float(np.mean(luminance * structure)), float(structure.mean())
+    whole = part = 0.0
+    for rows in strips(len(shared)):
+        means = x.mean[rows] * f.mean[rows]
+        variances = (x.variance[rows] + f.variance[rows]) * correction
+        structure = (2 * correction * shared[rows] + c2) / (variances + c2)
+        luminance = (2 * means + c1) / (x.mean[rows] ** 2 + f.mean[rows] ** 2 + c1)
+        part += float(structure.sum())
+        whole += float((luminance * structure).sum())
+    return Terms(whole=whole / shared.size, structure=part / shared.size)
 
 
-def finest(pair: Pair) -> tuple[float, float]:
-    """SSIM and its contrast-structure part at full size."""
-    return _similarity(pair.source.once(finer), pair.fused.once(finer), GAUSSIAN)
+def finest(pair: Pair) -> Terms:
+    """SSIM at full size."""
+    return _similarity(pair.source.once(finer), pair.fused.once(finer), pair.once(finer_covariance))
 
 
 def multi_scale(pair: Pair) -> float:
     """Product over five scales of contrast-structure^weight, with the luminance on the coarsest; a negative
     mean counts as 0."""
     terms = [pair.once(finest)]
-    for x, f in zip(pair.source.once(coarser), pair.fused.once(coarser), strict=True):
-        terms.append(_similarity(x, f, GAUSSIAN))
-    factors = [structure for _, structure in terms[:-1]] + [terms[-1][0]]
+    levels = zip(pair.source.once(coarser), pair.fused.once(coarser), strict=True)
+    for (x, f), shared in zip(levels, pair.once(coarser_covariances), strict=True):
+        terms.append(_similarity(x, f, shared))
+    factors = [term.structure for term in terms[:-1]] + [terms[-1].whole]
     powers = zip(factors, LEVEL_WEIGHTS, strict=True)
     return float(np.prod([max(factor, 0) ** weight for factor, weight in powers]))
 
@@ -92,7 +123,7 @@ def _sum_over_sources(frame: Frame, similarity: Callable[[Pair], float]) -> floa
 )
 def ssim(frame: Frame) -> float:
     """Structural similarity with the sources. Equal images, constant ones too, have 1."""
-    return _sum_over_sources(frame, lambda pair: pair.once(finest)[0]) / 2
+    return _sum_over_sources(frame, lambda pair: pair.once(finest).whole) / 2
 
 
 @metric(
@@ -120,11 +151,12 @@ def ssim_sum(frame: Frame) -> float:
 )
 def ssim_l1(frame: Frame) -> float:
     """`ssim` with the constants of [0, 1] images on 0..255, so that rounding rules in flat areas."""
-    fused = _local(frame.fused.values, GAUSSIAN, padded=True)
+    fused = local(frame.fused.values, GAUSSIAN, padded=True)
 
     def similarity(pair: Pair) -> float:
-        source = _local(pair.source.values, GAUSSIAN, padded=True)
-        return _similarity(source, fused, GAUSSIAN, peak=1, padded=True)[0]
+        source = local(pair.source.values, GAUSSIAN, padded=True)
+        shared = covariance(source, fused, GAUSSIAN, padded=True)
+        return _similarity(source, fused, shared, peak=1).whole
 
     return _sum_over_sources(frame, similarity) / 2
 
@@ -140,10 +172,12 @@ def ssim_l1(frame: Frame) -> float:
 )
 def ssim_cdd(frame: Frame) -> float:
     """`ssim` in the CDDFuse evaluator's convention."""
-    fused = _local(frame.fused.values, BOX)
+    fused = local(frame.fused.values, BOX)
 
     def similarity(pair: Pair) -> float:
-        return _similarity(_local(pair.source.values, BOX), fused, BOX, peak=2, correction=49 / 48)[0]
+        source = local(pair.source.values, BOX)
+        shared = covariance(source, fused, BOX)
+        return _similarity(source, fused, shared, peak=2, correction=49 / 48).whole
 
     return _sum_over_sources(frame, similarity)
 

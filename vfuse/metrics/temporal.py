@@ -33,9 +33,19 @@ def profile(image: Image, *, column: int) -> NDArray[np.uint8]:
     return image.grey[:, column].copy()
 
 
-def _followed(step: Step) -> Floats:
-    """The earlier fused frame carried along the visible motion to the later one, minus that, (H, W, 3)."""
-    return step.after.rgb - sample(step.before.rgb, step.sources.once(vis_back))
+def carried(step: Step) -> Floats:
+    """The earlier fused frame carried along the visible motion to the later one: RGB and grey, (4, H, W)."""
+    planes = np.concatenate([step.before.planes, step.before.values[None]])
+    return sample(planes, step.sources.once(vis_back))
+
+
+def _difference(step: Step) -> Floats:
+    """The later fused frame minus the one carried to it, (3, H, W)."""
+    return step.after.planes - step.once(carried)[:3]
+
+
+def _lengths(planes: Floats) -> Floats:
+    return np.sqrt((planes**2).sum(axis=0))
 
 
 def visible_inside(step: SourceStep) -> NDArray[np.bool_]:
@@ -60,7 +70,7 @@ def flowd(step: Step) -> float | None:
     visible = step.sources.once(visible_inside)
     if not visible.any():
         return None
-    return float(np.sqrt((step.once(_followed) ** 2).sum(axis=-1))[visible].mean())
+    return float(_lengths(_difference(step))[visible].mean())
 
 
 @metric(
@@ -77,7 +87,7 @@ def flowd(step: Step) -> float | None:
 def flowd_l1(step: Step) -> float | None:
     """`flowd` with the paper's absolute difference."""
     visible = step.sources.once(visible_inside)
-    return float(np.abs(step.once(_followed))[visible].mean()) if visible.any() else None
+    return float(np.abs(_difference(step)).mean(axis=0)[visible].mean()) if visible.any() else None
 
 
 @metric(
@@ -93,8 +103,8 @@ def flowd_l1(step: Step) -> float | None:
 )
 def flowd_released(step: Step) -> float:
     """`flowd` as released: it warps against the motion, so moving scenes score worse than unwarped."""
-    difference = step.after.rgb - sample(step.before.rgb, step.sources.once(vis_forward))
-    return float(np.sqrt((difference**2).sum(axis=-1)).mean())
+    difference = step.after.planes - sample(step.before.planes, step.sources.once(vis_forward))
+    return float(_lengths(difference).mean())
 
 
 @metric(
@@ -110,8 +120,7 @@ def flowd_released(step: Step) -> float:
 def warp(step: Step) -> float:
     """How much the fused frame changes beyond the visible motion: flicker, noise and swimming texture. Static
     video has 0."""
-    followed = np.floor(sample(step.before.values, step.sources.once(vis_back)) + 0.5)
-    return float(np.abs(step.after.values - followed).mean())
+    return float(np.abs(step.after.values - np.floor(step.once(carried)[3] + 0.5)).mean())
 
 
 def hidden(step: SourceStep) -> NDArray[np.bool_]:
@@ -133,8 +142,8 @@ def warp_error(step: Step) -> float | None:
     visible = ~step.sources.once(hidden)
     if not visible.any():
         return None
-    difference = sample(step.after.rgb, step.sources.once(vis_forward)) - step.before.rgb
-    return float((difference[visible] ** 2).mean()) / 255**2
+    difference = sample(step.after.planes, step.sources.once(vis_forward)) - step.before.planes
+    return float((difference**2).mean(axis=0)[visible].mean()) / 255**2
 
 
 def fused_flow(step: Step) -> Field:
@@ -144,7 +153,8 @@ def fused_flow(step: Step) -> Field:
 
 def _flow_distance(target: Field, result: Field) -> float:
     cut = tuple(slice(*_central(side)) for side in target.shape[:2])
-    return float(np.sqrt(((target[cut] - result[cut]) ** 2).sum(axis=-1, dtype=np.float64)).mean())
+    difference = np.moveaxis(target[cut] - result[cut], -1, 0)
+    return float(_lengths(difference.astype(np.float64)).mean())
 
 
 def _central(side: int) -> tuple[int, int]:
