@@ -31,6 +31,7 @@ from vfuse.models._blocks import (
     conv3x3,
 )
 from vfuse.models._registry import MODELS, ModelEntry, Output
+from vfuse.models._stem import infrared_planes, visible_planes
 from vfuse.models._videofusion_published import convert_published
 
 __all__ = ["SMALL", "Config", "VideoFusion", "convert_published"]
@@ -49,8 +50,9 @@ class Config:
         enhance: self-attention blocks after CMGF at full and half scale.
         bicam: co-attention blocks at each scale.
         decoder_blocks: self-attention blocks in each decoder.
-        unshuffle: factor by which the stem folds pixels into channels; "full scale" is then 1/unshuffle.
-        residual: predict corrections to the inputs and a blending weight instead of the images themselves.
+        residual: read detail and mean folded into channels (`_stem`), and predict corrections to the inputs
+            and a blending weight instead of the images themselves.
+        unshuffle: factor of the folding in a residual network; "full scale" is then 1/unshuffle.
     """
 
     channels: tuple[int, int, int] = (32, 64, 128)
@@ -199,10 +201,8 @@ class VideoFusion(nn.Module):
         super().__init__()
         self.config = config = config or Config()
         c, heads, fold = config.channels, config.heads, config.unshuffle**2
-        ir_planes = 2 if config.residual else 3
-        self.scales = nn.ModuleList(
-            Scale(config, s, (ir_planes * fold, 3 * fold) if s == 0 else (c[s], c[s])) for s in range(3)
-        )
+        stem = (fold + 1 + config.unshuffle, 3 * fold + 3) if config.residual else (3, 3)
+        self.scales = nn.ModuleList(Scale(config, s, stem if s == 0 else (c[s], c[s])) for s in range(3))
         self.down_ir = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
         self.down_vis = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
         self.up = nn.ModuleList(Up(c[s + 1], c[s]) for s in range(2))
@@ -213,16 +213,16 @@ class VideoFusion(nn.Module):
         self.decoders = nn.ModuleList(
             Decoder(c[0], heads[0], config.decoder_blocks, hidden=hidden, c_out=p * fold) for p in planes
         )
+        if config.residual:  # start near the input, not at noise
+            for decoder in self.decoders:
+                nn.init.normal_(decoder.conv2.weight, std=0.002)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
-        ir, vis = self._fold(ir), self._fold(vis)
-        stem_ir = (
-            ir if not self.config.residual else torch.cat([ir[:, :1], column_pattern(ir, frames)], dim=1)
-        )
-        features = self._features(self._unshuffle(stem_ir), self._unshuffle(vis), frames=frames)
+        ir, vis = self._fold(ir[:, :, :1] if self.config.residual else ir), self._fold(vis)
+        features = self._features(*self._stem(ir, vis, frames), frames=frames)
         planes = [self._shuffle(decoder(z)) for decoder, z in zip(self.decoders, features, strict=True)]
-        images = self._add_to_inputs(planes, ir[:, :1], vis) if self.config.residual else map(squash, planes)
+        images = self._add_to_inputs(planes, ir, vis) if self.config.residual else map(squash, planes)
         return Output(*(x[..., :height, :width].unflatten(0, (-1, frames)) for x in images))
 
     def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -247,10 +247,12 @@ class VideoFusion(nn.Module):
         x = F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _unshuffle(self, x: Tensor) -> Tensor:
-        if self.config.unshuffle == 1:
-            return x
-        return F.pixel_unshuffle(x, self.config.unshuffle).contiguous(memory_format=torch.channels_last)
+    def _stem(self, ir: Tensor, vis: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """What the first scale reads of both modalities."""
+        if not self.config.residual:
+            return ir, vis
+        fold = self.config.unshuffle
+        return infrared_planes(ir, fold, frames=frames), visible_planes(vis, fold)
 
     def _shuffle(self, x: Tensor) -> Tensor:
         return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
@@ -273,33 +275,6 @@ def squash(x: Tensor) -> Tensor:
 def luma(rgb: Tensor) -> Tensor:
     """(N, 3, h, w) to (N, 1, h, w), BT.601."""
     return (rgb * rgb.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-
-
-def column_pattern(ir: Tensor, frames: int) -> Tensor:
-    """How much each column of the infrared differs from its neighbours, averaged over rows and frames.
-
-    Uncooled sensors write column stripes that stay fixed over a clip. Their estimate needs the whole column
-    of the whole clip, which no stack of small convolutions sees; the network gets it as a second plane.
-
-    Args:
-        ir: (B * T, C, H, W); the first channel is read.
-
-    Returns:
-        (B * T, 1, H, W), constant along each column.
-    """
-    x = ir[:, :1].float()
-    difference = (x - running_mean(x)).clamp(-0.15, 0.15)  # real edges are larger than stripes
-    pattern = difference.unflatten(0, (-1, frames)).mean((1, 3), keepdim=True)  # (B, 1, 1, 1, W)
-    return pattern.expand(-1, frames, -1, x.shape[-2], -1).flatten(0, 1).to(ir.dtype)
-
-
-def running_mean(x: Tensor, radius: int = 15) -> Tensor:
-    """Mean over 2 * radius + 1 pixels along the last axis, fewer at the borders; one pass, any radius."""
-    width = x.shape[-1]
-    total = F.pad(x.cumsum(-1), (1, 0))
-    column = torch.arange(width, device=x.device)
-    left, right = (column - radius).clamp_min(0), (column + radius + 1).clamp_max(width)
-    return (total[..., right] - total[..., left]) / (right - left)
 
 
 PAPER = "Tang et al., VideoFusion, CVPR 2026, arXiv 2503.23359"
@@ -333,7 +308,7 @@ MODELS.add(
     ModelEntry(
         name="videofusion-s",
         build=partial(VideoFusion, SMALL),
-        params=2_270_398,
+        params=2_256_574,
         window=7,
         overlap=2,
         multiple_of=8,
