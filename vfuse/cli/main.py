@@ -49,6 +49,10 @@ class ErrorBoundary(TyperGroup):
         except BrokenPipeError:
             _silence_stdout()  # whoever read our results has seen enough
             code = 0
+        except SystemExit as end:  # typer's own way to leave when it prints
+            if not isinstance(end.__context__, BrokenPipeError):
+                raise
+            code = 0
         except (Exception, KeyboardInterrupt) as error:
             code = _explain(error)
         else:
