@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -19,6 +20,15 @@ from vfuse.models._weights import MANIFEST, SUFFIX, choices, locate, obtain, shi
 NAMES = MODELS.names()
 CHOICES = [choice for choice in choices() if choice.weights]
 HERE = [choice for choice in CHOICES if locate(choice.weights)]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """These pictures are too small to share out; on a busy machine threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @cache
