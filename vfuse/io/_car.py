@@ -78,16 +78,23 @@ def draw_car(camera: Camera, car: Car, time: float) -> Figure:
     ]
     columns, rows = zip(*box, strict=True)
     brush = Brush(min(columns), min(rows), max(columns), max(rows))
-    # Far panels first. The sides, of which the shell hides one, come before all of it, with the wheels last.
-    shell = sorted(
-        _shell(car), key=lambda panel: -turn * float(np.mean([corner[2] for corner in panel.corners]))
-    )
-    for panel in [*_sides(car), *shell, *(_front(car) if car.toward else _rear(car))]:
-        points = [
+
+    def seen(panel: _Panel) -> list[tuple[float, float]]:
+        return [
             camera.project(x + turn * right, up, z + turn * forward) for right, up, forward in panel.corners
         ]
-        brush.polygon(points, colour=panel.colour, heat=panel.heat, relief=panel.relief, glow=panel.glow)
+
+    shell = [panel for panel in _shell(car) if _faces_us(seen(panel))]
+    shell.sort(key=lambda panel: -turn * float(np.mean([corner[2] for corner in panel.corners])))
+    # What the rest hides comes first: the treads, then the sides, of which the shell hides one.
+    for panel in [*_treads(car), *_sides(car), *shell, *(_front(car) if car.toward else _rear(car))]:
+        brush.polygon(seen(panel), colour=panel.colour, heat=panel.heat, relief=panel.relief, glow=panel.glow)
     return brush.figure(soft=0.5, place=(x, z), kind=Class.CAR, identity=car.identity)
+
+
+def _faces_us(points: list[tuple[float, float]]) -> bool:
+    """Whether the outside of a shell panel shows: its corners then run one way round in the picture."""
+    return sum(u0 * v1 - u1 * v0 for (u0, v0), (u1, v1) in pairwise([*points, points[0]])) > 0
 
 
 def _shell(car: Car) -> list[_Panel]:
@@ -101,15 +108,27 @@ def _shell(car: Car) -> list[_Panel]:
     return panels
 
 
+def _treads(car: Car) -> list[_Panel]:
+    """The tyres as seen from the front or the rear, below the bumper."""
+    return [
+        _Panel(
+            [(side * right, up, end) for right, up in ((0.62, 0.0), (0.85, 0.0), (0.85, 0.5), (0.62, 0.5))],
+            _RUBBER,
+            car.heat(0.78, cold=0.29),
+            0.5,
+        )
+        for side in (-1.0, 1.0)
+        for end in (1.55, -1.55)
+    ]
+
+
 def _sides(car: Car) -> list[_Panel]:
     panels: list[_Panel] = []
     for side in (-1.0, 1.0):
         lower = [(side * 0.86, up, forward) for forward, up, _, _, _ in (*_PROFILE[:4], *_PROFILE[6:])]
         window = [(0.80, 0.98, 0.95), (0.63, 1.40, 0.25), (0.63, 1.42, -1.1), (0.80, 1.0, -1.7)]
-        panels.append(_Panel(lower, car.paint, car.heat(0.42), 0.75))
-        panels.append(
-            _Panel([(side * right, up, forward) for right, up, forward in window], _GLASS, 0.24, 0.9)
-        )
+        glass = [(side * right, up, forward) for right, up, forward in window]
+        panels += [_Panel(lower, car.paint, car.heat(0.42), 0.75), _Panel(glass, _GLASS, 0.24, 0.9)]
         for axle in (1.35, -1.35):
             for radius, out, colour, heat in (
                 (0.32, 0.87, _RUBBER, car.heat(0.74, cold=0.29)),
@@ -117,10 +136,6 @@ def _sides(car: Car) -> list[_Panel]:
             ):
                 rim = [(side * out, 0.32 + radius * up, axle + radius * along) for along, up in _circle()]
                 panels.append(_Panel(rim, colour, heat, 0.7))
-            end = axle * 1.15  # the tread, seen from the front or the rear
-            tread = [(0.62, 0.0, end), (0.85, 0.0, end), (0.85, 0.5, end), (0.62, 0.5, end)]
-            tread = [(side * right, up, forward) for right, up, forward in tread]
-            panels.append(_Panel(tread, _RUBBER, car.heat(0.78, cold=0.29), 0.5))
     return panels
 
 
