@@ -20,6 +20,7 @@ from vfuse.errors import DeviceError, VfuseError
 
 COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "fuse",
+    "sample",
     "train",
     "models",
     "weights",
