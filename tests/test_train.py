@@ -133,7 +133,7 @@ def test_training_reduces_the_loss(tmp_path: Path) -> None:
         "vis": np.broadcast_to(smooth[:, None], (2, 3, 40, 40)),
     }
     long = replace(config(), optim=replace(config().optim, steps=30), every=1000)
-    fit(RECIPE, long, [CachedClip("ramp", False, {"ir": ir, "vis": vis})], tmp_path, cpu=True)
+    fit(RECIPE, long, [CachedClip("ramp", False, streams)], tmp_path, cpu=True)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert sum(losses[-8:]) < 0.9 * sum(losses[:8])
 
