@@ -177,6 +177,17 @@ def test_a_truncated_file_is_never_shorter_in_silence(tmp_path, name, codec, pix
         probe(path)
 
 
+def test_a_file_cut_between_two_frames_is_noticed(tmp_path):
+    path = write_video(
+        tmp_path / "v.mp4", ramp(20, grey=False), codec="libx264", pix_fmt="yuv420p", movflags="faststart"
+    )
+    with av.open(str(path)) as container:
+        ninth = container.streams.video[0].index_entries[8].pos
+    path.write_bytes(path.read_bytes()[:ninth])
+    with pytest.raises(InputError, match="cut off after 8 frames; its header promises 20 frames"):
+        probe(path)
+
+
 def test_a_broken_image_leaves_stderr_clean(tmp_path, capfd):
     (tmp_path / "broken.tif").write_bytes(b"II*\0" + bytes(200))
     with pytest.raises(InputError, match="damaged or not an image"):

@@ -228,11 +228,10 @@ def _is_shown(packet: Packet[VideoStream], stream: VideoStream) -> bool:
 
 def _check_length(container: InputContainer, stream: VideoStream, when: Timing, name: str) -> None:
     """Compare the frames that are there with what the header promises: a shortfall is a file cut off."""
-    promised = min(stream.frames, len(stream.index_entries))
-    if _COUNTING_FORMATS & set(container.format.name.split(",")) and len(when.times) < promised:
-        demuxed = sum(not entry.is_discard for entry in stream.index_entries)
-        if len(when.times) < demuxed and stream.codec_context.name != "vp8":
-            raise _cut_off(name, len(when.times), promised=f"{demuxed} frames")
+    if _COUNTING_FORMATS & set(container.format.name.split(",")):
+        listed = sum(entry.size > 0 and not entry.is_discard for entry in stream.index_entries)
+        if len(when.times) < listed and stream.codec_context.name != "vp8":
+            raise _cut_off(name, len(when.times), promised=f"{listed} frames")
     written = _tagged_duration(stream.metadata.get("DURATION", ""))
     there = when.times[-1] + 2 / float(when.fps)
     if written and when.origin is not None and written > when.origin + there + 0.01:
