@@ -22,6 +22,8 @@ COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "fuse",
     "sample",
     "train",
+    "score",
+    "metrics",
     "models",
     "weights",
 )
