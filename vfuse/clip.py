@@ -62,17 +62,19 @@ class Clip:
         _check("ir", self.ir, ndim=4, channels=1)
         _check("vis", self.vis, ndim=4, channels=3)
         if self.ir.shape[0] != self.vis.shape[0] or len(self.times) != len(self):
-            raise ValueError(f"{len(self.ir)} infrared, {len(self.vis)} visible frames, {len(self.times)} times")
+            counts = f"{len(self.ir)} infrared, {len(self.vis)} visible frames, {len(self.times)} times"
+            raise ValueError(counts)
 
     def __len__(self) -> int:
         return int(self.vis.shape[0])
 
     @classmethod
     def of(cls, pairs: Sequence[FramePair]) -> Clip:
-        """Stack consecutive pairs (at least one) into a clip."""
+        """Stack consecutive pairs (at least one) into a clip; a single pair is not copied."""
+        single = len(pairs) == 1
         return cls(
-            ir=torch.stack([pair.ir for pair in pairs]),
-            vis=torch.stack([pair.vis for pair in pairs]),
+            ir=pairs[0].ir[None] if single else torch.stack([pair.ir for pair in pairs]),
+            vis=pairs[0].vis[None] if single else torch.stack([pair.vis for pair in pairs]),
             start=pairs[0].index,
             times=tuple(pair.time for pair in pairs),
         )

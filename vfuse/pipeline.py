@@ -24,6 +24,7 @@ from vfuse.windows import Blend, FusedFrame, check_window, cut, join
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "videofusion-s"
+FEW = 4  # frames that reading and writing may at least be ahead and behind, to even out slow ones
 
 T = TypeVar("T")
 Track = Callable[[Iterable[T], int | None], Iterable[T]]
@@ -105,34 +106,39 @@ def fuse_video(
     """
     options = options or FuseOptions()
     window, overlap = options.window_for(model.entry)
-    windows = {"window": window, "overlap": overlap, "blend": options.blend, "tile": options.tile}
-    if str(ir) == str(vis) == "-":
-        raise UsageError("only one input can be standard input", todo="Name a file for the other")
     targets = output_paths(out, options, inputs=(ir, vis))
     check_request(model.entry, tile=options.tile, streams=targets)
-    with Ledger.open() as ledger:
-        plan = plan_pair(
-            probe(ir),
-            probe(vis),
-            fps=options.fps,
-            start=options.start,
-            end=options.end,
-            frames=options.frames,
-        )
-        for warning in pair_warnings(plan):
-            log.warning(warning)
+    with Ledger.open() as ledger, cores_left_free(when=model.entry.params == 0):
+        plan = plan_inputs(ir, vis, options)
         with read_pairs(plan) as pairs, write_streams(targets, plan, options.write) as write:
             with (
-                cores_left_free(when=model.entry.params == 0),
-                prefetch(ledger.watch("read", pairs), window) as ahead,
-                write_behind(ledger.watched("write", write), window) as write_later,
+                prefetch(ledger.watch("read", pairs), max(window, FEW)) as coming,
+                write_behind(ledger.watched("write", write), max(window, FEW)) as write_later,
             ):
-                clips = cut(ledger.watch("wait", ahead), window, overlap)
+                clips = cut(ledger.watch("wait", coming), window, overlap)
                 fused = run(model, clips, tile=options.tile, streams=targets)
                 for frame in track(ledger.watch("fuse", join(fused, blend=options.blend)), plan.num_frames):
                     write_later(stretch(frame) if options.compat == "official" else frame)
             ledger.check_no_frame_is_lost(where=targets["fused"])
+        windows = {"window": window, "overlap": overlap, "blend": options.blend, "tile": options.tile}
         return ledger.report(model, plan, targets, windows=windows)
+
+
+def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPlan:
+    """Look at both inputs and agree on what to read; what looks wrong but works is logged as a warning."""
+    if str(ir) == str(vis) == "-":
+        raise UsageError("only one input can be standard input", todo="Name a file for the other")
+    plan = plan_pair(
+        probe(ir),
+        probe(vis),
+        fps=options.fps,
+        start=options.start,
+        end=options.end,
+        frames=options.frames,
+    )
+    for warning in pair_warnings(plan):
+        log.warning(warning)
+    return plan
 
 
 def output_paths(out: str | Path, options: FuseOptions, *, inputs: tuple[str | Path, ...]) -> dict[str, Path]:

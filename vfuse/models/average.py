@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from vfuse.colour import to_grey, with_luma
 from vfuse.models._registry import MODELS, ModelEntry, Output
 
-WINDOW = 4  # frames; time does not matter here, a few at once keep the bookkeeping per frame small
-
 
 class Pointwise(nn.Module):
     """A rule for single pixels: rule(ir, vis) of (B, T, 1, H, W) and (B, T, 3, H, W) to RGB in [0, 1]."""
@@ -59,7 +57,7 @@ for rule, name, what in (
             name=name,
             build=lambda rule=rule: Pointwise(rule),
             params=0,
-            window=WINDOW,
+            window=1,
             overlap=0,
             min_size=1,
             colour="luma",
