@@ -37,8 +37,7 @@ def sample(
 ) -> None:
     """Render a night street as infrared and visible video, with degraded twins, boxes and masks.
 
-    Writes ir.mp4, vis.mp4 (with sound), ir_degraded.mp4, vis_degraded.mp4, boxes.txt (MOTChallenge), masks/
-    and scene.json. One walker is hidden by smoke in the visible, others walk in the dark.
+    DIR gets ir, vis (with sound), ir_degraded and vis_degraded as .mp4, boxes.txt, masks/ and scene.json.
     """
     console = Console(quiet=quiet, verbose=verbose, as_json=as_json)
     width, height = _size(size)
