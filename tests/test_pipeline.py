@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,9 +16,12 @@ import torch
 from _media import ramp, write_images, write_video
 from torch import nn
 
+from vfuse import pipeline
 from vfuse.clip import FramePair
 from vfuse.device import cores_left_free
 from vfuse.errors import OutputError, UsageError
+from vfuse.io import _videofile
+from vfuse.io.pairs import read_pairs
 from vfuse.io.probe import probe
 from vfuse.io.writer import WriteOptions
 from vfuse.models._registry import MODELS, ModelEntry, Output
@@ -259,8 +263,6 @@ def test_a_failing_disk_stops_the_network(tmp_path, monkeypatch):
             self.calls += 1
             return Output(vis)
 
-    from vfuse.io import _videofile
-
     monkeypatch.setattr(_videofile.VideoSink, "write", _refuse)
     ir, vis = make_pair(tmp_path, 60)
     network = Counting()
@@ -315,14 +317,28 @@ def test_memory_does_not_grow_with_length(tmp_path):
     assert peaks[590] <= 1.1 * peaks[60]
 
 
-@pytest.mark.slow
-def test_decoding_and_encoding_hide_behind_a_slow_network(tmp_path):
+def test_decoding_and_encoding_hide_behind_the_network(tmp_path, monkeypatch):
     class Slow(nn.Module):
         def forward(self, ir, vis):
-            time.sleep(0.1 * vis.shape[1])
+            time.sleep(0.04 * vis.shape[1])
             return Output(vis)
 
-    ir, vis = make_pair(tmp_path, 100, width=640, height=480)
-    model = custom(Slow(), window=5, overlap=0)
-    report = fuse_video(ir, vis, tmp_path / "out.mp4", model=model)
-    assert report.seconds["total"] <= 1.05 * 0.1 * 100
+    @contextmanager
+    def slow_read(plan):
+        with read_pairs(plan) as pairs:
+            yield (time.sleep(0.02) or pair for pair in pairs)
+
+    def slow_write(self, frame, *, time):
+        pause(0.02)
+        write(self, frame, time=time)
+
+    pause, write = time.sleep, _videofile.VideoSink.write
+    monkeypatch.setattr(pipeline, "read_pairs", slow_read)
+    monkeypatch.setattr(_videofile.VideoSink, "write", slow_write)
+    ir, vis = make_pair(tmp_path, 60)
+    report = fuse_video(ir, vis, tmp_path / "out.mp4", model=custom(Slow(), window=5, overlap=0))
+    seconds = report.seconds
+    assert seconds["read"] > 1.2
+    assert seconds["write"] > 1.2
+    opening = 0.8  # starting ffmpeg twice, the first window, counting the frames of the result
+    assert seconds["total"] <= 1.05 * seconds["fuse"] + opening  # 2.4 s, one after the other it is 4.8 s

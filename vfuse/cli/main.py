@@ -30,7 +30,6 @@ COMMANDS = (  # one module of vfuse.cli each, in the order of the help
 
 INTERRUPTED = 130
 TERMINATED = 143
-ISSUES = "https://github.com/vfuse/vfuse/issues"
 
 
 class ErrorBoundary(TyperGroup):
@@ -84,7 +83,7 @@ def _explain(error: BaseException) -> int:
         case _:
             _complain(
                 f"this is a bug: {type(error).__name__}: {error}. "
-                f"Please report it at {ISSUES} with the output of the same command and VFUSE_DEBUG=1"
+                "Please report it with the output of the same command under VFUSE_DEBUG=1"
             )
             return 1
 
