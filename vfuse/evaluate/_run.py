@@ -17,6 +17,7 @@ import numpy as np
 
 from vfuse import __version__
 from vfuse.device import cores_left_free
+from vfuse.errors import VfuseError
 from vfuse.evaluate._options import ClipFiles, ScoreOptions
 from vfuse.evaluate._reading import Plan, plan_clip, read_moments
 from vfuse.evaluate._splits import known_split
@@ -161,15 +162,19 @@ def _video(curves: Mapping[str, Any], method: str, options: ScoreOptions) -> dic
 def _measure(
     moments: Iterator[tuple[Moment, Moment | None]], options: ScoreOptions, *, total: int
 ) -> Iterator[Measured]:
-    """Score the moments in worker threads, in order, a few more than there are workers at a time."""
+    """Score the moments in worker threads, in order, a few more than there are workers at a time.
+
+    What was read before an unreadable frame is scored before its error is raised.
+    """
     measuring = Measuring(
         metrics=options.metrics, flow=options.flow, features=options.features, column=options.column
     )
-    workers = options.workers or len(os.sched_getaffinity(0))
+    workers = options.workers or _cores()
     waiting: deque[Future[Measured]] = deque()
+    failure: list[VfuseError] = []
     with _single_threaded(), ThreadPoolExecutor(workers) as pool:
         try:
-            for number, (now, before) in enumerate(moments):
+            for number, (now, before) in enumerate(_until_failure(moments, failure)):
                 trivial = options.scores_baselines(number, total=total)
                 waiting.append(pool.submit(measure_moment, now, before, measuring, trivial=trivial))
                 if len(waiting) > workers:
@@ -179,6 +184,22 @@ def _measure(
         finally:
             for future in waiting:
                 future.cancel()
+    if failure:
+        raise failure[0]
+
+
+def _cores() -> int:
+    """Cores this process may use, where the system tells."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def _until_failure(items: Iterator[T], failure: list[VfuseError]) -> Iterator[T]:
+    """The items; an expected error ends them and is put aside."""
+    try:
+        yield from items
+    except VfuseError as error:
+        failure.append(error)
 
 
 @contextmanager

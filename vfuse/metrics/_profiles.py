@@ -119,7 +119,8 @@ def choose(
         UsageError: an unknown name.
     """
     variants = PROFILES[profile].variants
+    listed = PRESETS[preset].metrics
     if names is None:
-        names = PRESETS[preset].metrics or [entry.name for entry in METRICS if not entry.variant_of]
+        names = listed or [entry.name for entry in METRICS if not entry.variant_of]
     asked = [METRICS[name].name for name in names]
     return [METRICS[name] for name in dict.fromkeys(variants.get(name, name) for name in asked)]
