@@ -16,8 +16,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 BASE = {"errors", "registry", "clip", "windows", "colour", "device", "prefetch", "download", ""}
 TOOLS = {"io", "models", "metrics"}
 # What each part may import besides itself. Files not named here join parts: pipeline, evaluate, report.
-MAY_IMPORT = {**dict.fromkeys(BASE | TOOLS, BASE), **dict.fromkeys(("align", "track", "train"), BASE | TOOLS)}
-JOINTS = BASE | TOOLS | {"align", "report"}
+MAY_IMPORT = {
+    **dict.fromkeys(BASE | TOOLS, BASE),
+    **dict.fromkeys(("align", "sync", "track", "train"), BASE | TOOLS),
+}
+JOINTS = BASE | TOOLS | {"align", "sync", "report"}
 ENTRANCES = ("cli", "__main__")
 PROCESSES = {"subprocess", "multiprocessing", "pty"}
 
