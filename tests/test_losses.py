@@ -24,6 +24,7 @@ GOLDEN = {
     "variation_vis": 0.1746267759658314,
     "variation_fused": 1.1724866699924148,
 }
+ALL = LossWeights(steadiness=1.0, sharpness=1.0)
 GRADIENTS = {"fused": 1.3486459285472734, "ir": 0.7540988288490631, "vis": 0.698110502940571}
 
 
@@ -64,19 +65,18 @@ def test_gradients_have_their_golden_norms() -> None:
 
 @pytest.mark.parametrize("name", [field.name for field in fields(LossWeights)])
 def test_a_weight_of_zero_removes_exactly_its_terms(name: str) -> None:
-    everything = terms(golden_loss_inputs(), LossWeights())
-    without = terms(golden_loss_inputs(), replace(LossWeights(), **{name: 0.0}))
+    everything = terms(golden_loss_inputs(), ALL)
+    without = terms(golden_loss_inputs(), replace(ALL, **{name: 0.0}))
     removed = set(everything) - set(without)
-    assert removed == {term for term in GOLDEN if term.split("_")[0] == name}
+    assert removed == {term for term in everything if term.split("_")[0] == name}
     assert removed
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(LossWeights)])
 def test_a_term_is_proportional_to_its_weight(name: str) -> None:
-    base, doubled = LossWeights(), LossWeights()
-    doubled = replace(doubled, **{name: 2 * getattr(base, name)})
-    before, after = terms(golden_loss_inputs(), base), terms(golden_loss_inputs(), doubled)
-    for term in GOLDEN:
+    doubled = replace(ALL, **{name: 2 * getattr(ALL, name)})
+    before, after = terms(golden_loss_inputs(), ALL), terms(golden_loss_inputs(), doubled)
+    for term in before:
         factor = 2 if term.split("_")[0] == name else 1
         assert float(after[term]) == pytest.approx(factor * float(before[term]), rel=1e-12)
 
@@ -108,3 +108,25 @@ def test_fidelity_punishes_blur_more_than_brightness_of_the_same_error() -> None
     blurred = torch.full_like(x, 0.25)
     brighter = x + (blurred - x).abs().mean()
     assert float(fidelity(blurred, x)) > 2 * float(fidelity(brighter, x))
+
+
+def test_steadiness_sees_pumping_that_the_visible_does_not_have() -> None:
+    streams = golden_loss_inputs()
+    flicker = torch.tensor([0.0, 0.1, 0.0]).view(1, 3, 1, 1, 1)
+    only = replace(ALL, steadiness=1.0)
+    steady = {**streams, "fused": streams["clean_vis"]}
+    assert float(terms(steady, only)["steadiness"]) == 0
+    pumping = {**streams, "fused": streams["clean_vis"] + flicker}
+    assert float(terms(pumping, only)["steadiness"]) == pytest.approx(0.1)
+
+
+def test_sharpness_sees_blur_but_not_an_edge_one_pixel_off() -> None:
+    edge = torch.zeros(1, 2, 3, 16, 32, dtype=torch.float64)
+    edge[..., 20:] = 0.5
+    moved, soft = edge.roll(-1, -1), edge.clone()
+    moved[..., -1] = 0.5
+    soft[..., 16:24] = torch.linspace(0, 0.5, 10, dtype=torch.float64)[1:-1]
+    streams = {"ir": edge, "vis": edge, "clean_ir": torch.zeros_like(edge), "clean_vis": edge}
+    off, blurred = (float(terms({**streams, "fused": x}, ALL)["sharpness"]) for x in (moved, soft))
+    assert off < 1e-9
+    assert float(terms({**streams, "fused": soft * 0.5}, ALL)["sharpness"]) > blurred >= 0

@@ -28,6 +28,10 @@ class LossWeights:
         ssim: structural similarity to both sources (released code only: 1).
         fidelity: restored sources against the clean ones, intensity and gradients (paper: 10).
         variation: frame-to-frame changes of all outputs (paper: 100, released code: 10).
+        steadiness: mean brightness of the fused frames may only change as the visible's does (ours; the
+            infrared targets of M3SVD flicker, and this keeps the fused frames from learning it).
+        sharpness: mean gradient of every 8x8 block of the fused frames against the stronger source's (ours;
+            a pixelwise loss alone prefers soft edges wherever it is not sure where they are).
     """
 
     intensity: float = 15.0
@@ -37,6 +41,8 @@ class LossWeights:
     ssim: float = 1.0
     fidelity: float = 10.0
     variation: float = 10.0
+    steadiness: float = 0.0
+    sharpness: float = 0.0
 
 
 def fusion_losses(
@@ -56,6 +62,7 @@ def fusion_losses(
         "variation_ir": weights.variation * variation(ir, clean_ir),
         "variation_vis": weights.variation * variation(vis, clean_vis),
         "variation_fused": weights.variation * (variation(fused, clean_ir) + variation(fused, clean_vis)),
+        "steadiness": weights.steadiness * variation(brightness(fused), brightness(clean_vis)),
     }
     return {name: term for name, term in terms.items() if _weight(name, weights) > 0}
 
@@ -71,6 +78,11 @@ def _fusion(f: Tensor, a: Tensor, v: Tensor, w: LossWeights) -> dict[str, Tensor
         "gradient": w.gradient
         * (F.l1_loss(f_x, torch.maximum(v_x, a_x)) + F.l1_loss(f_v, torch.maximum(v_v, a_v))),
         "ssim": w.ssim * ((1 - ssim(v, f)) + (1 - ssim(a_y, f_y))),
+        "sharpness": w.sharpness
+        * (
+            F.l1_loss(blocks(f_x), blocks(torch.maximum(v_x, a_x)))
+            + F.l1_loss(blocks(f_v), blocks(torch.maximum(v_v, a_v)))
+        ),
     }
 
 
@@ -108,6 +120,16 @@ def variation(x: Tensor, clean: Tensor) -> Tensor:
     if x.shape[1] < 2:
         return x.new_zeros(())
     return F.l1_loss(x.diff(dim=1), clean.diff(dim=1))
+
+
+def brightness(x: Tensor) -> Tensor:
+    """Mean of every frame of (B, T, C, H, W) as (B, T, 1)."""
+    return x.mean((2, 3, 4))[..., None]
+
+
+def blocks(x: Tensor) -> Tensor:
+    """Means of 8x8 pixels, (N, C, H, W) to (N, C, H / 8, W / 8)."""
+    return F.avg_pool2d(x, 8)
 
 
 def ssim(reference: Tensor, x: Tensor) -> Tensor:
