@@ -1,0 +1,104 @@
+"""Align two video files: sample simultaneous frames over the clip, fit one homography, refuse a bad one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vfuse.align._structure import Array
+from vfuse.align.fit import Fit, fit_views
+from vfuse.errors import PairError, UsageError
+from vfuse.io.probe import VideoInfo
+from vfuse.io.reader import read_range
+
+SAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Frames both cameras took at the same moments.
+
+    Attributes:
+        ir: each (H, W) float32 in [0, 1].
+        vis: luma, each (H', W') float32 in [0, 1].
+    """
+
+    ir: tuple[Array, ...]
+    vis: tuple[Array, ...]
+
+
+def sample_moments(
+    ir: VideoInfo, vis: VideoInfo, *, offset: float = 0.0, rate: float = 1.0, samples: int = SAMPLES
+) -> Moments:
+    """Decode frames spread over the common part of two inputs.
+
+    Args:
+        offset, rate: a visible moment t is seen by the infrared at `offset + rate * t` seconds.
+        samples: most frames of each.
+
+    Raises:
+        UsageError: an input is a stream, which can be read only once.
+        PairError: the inputs have no moment in common.
+    """
+    pairs = _moments(_times(ir), _times(vis), offset=offset, rate=rate)
+    if not pairs:
+        raise PairError("the two have no moment in common", where=f"{ir.path} and {vis.path}")
+    chosen = [pairs[round(k)] for k in np.linspace(0, len(pairs) - 1, min(samples, len(pairs)) + 2)[1:-1]]
+    chosen = sorted(set(chosen))
+    return Moments(_frames(ir, [a for a, _ in chosen]), _frames(vis, [b for _, b in chosen]))
+
+
+def align_videos(
+    ir: VideoInfo, vis: VideoInfo, *, offset: float = 0.0, rate: float = 1.0
+) -> tuple[Fit, Moments]:
+    """Fit the homography of a clip; ask `problems` whether to trust it. The frames are for a preview."""
+    moments = sample_moments(ir, vis, offset=offset, rate=rate)
+    return fit_views(moments.ir, moments.vis), moments
+
+
+def require_trusted(fit: Fit, *, ir: VideoInfo, vis: VideoInfo) -> Fit:
+    """Pass a trusted fit on.
+
+    Raises:
+        PairError: it is not, with the numbers.
+    """
+    if fit.problems:
+        raise PairError(
+            f"cannot be aligned with confidence: {'; '.join(fit.problems)}",
+            where=f"{ir.path} and {vis.path}",
+            todo="Look at --preview; use another moment of the rig, or --align none for a registered pair",
+        )
+    return fit
+
+
+def _times(info: VideoInfo) -> tuple[float, ...]:
+    if info.times is None:
+        raise UsageError("standard input cannot be aligned", todo="Use a file, or --align none")
+    return info.times
+
+
+def _moments(
+    ir: Sequence[float], vis: Sequence[float], *, offset: float, rate: float
+) -> list[tuple[int, int]]:
+    """Index pairs (infrared, visible) of the nearest frames wherever both streams show something."""
+    pairs: list[tuple[int, int]] = []
+    step = (ir[-1] - ir[0]) / max(len(ir) - 1, 1) if len(ir) > 1 else 1.0
+    for index, time in enumerate(vis):
+        wanted = offset + rate * time
+        if not ir[0] - step / 2 <= wanted <= ir[-1] + step / 2:
+            continue
+        after = min(bisect_left(ir, wanted), len(ir) - 1)
+        near = min({after, max(after - 1, 0)}, key=lambda i: abs(ir[i] - wanted))
+        pairs.append((near, index))
+    return pairs
+
+
+def _frames(info: VideoInfo, indices: Sequence[int]) -> tuple[Array, ...]:
+    frames: list[Array] = []
+    for index in indices:
+        with read_range(info, grey=True, first=index, stop=index + 1) as found:
+            frames.extend(np.asarray(frame.pixels[0]) for frame in found)
+    return tuple(frames)

@@ -1,0 +1,67 @@
+"""Relate the clocks of two video files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from vfuse.errors import PairError, UsageError
+from vfuse.io.probe import VideoInfo
+from vfuse.io.reader import read_frames
+from vfuse.sync.match import SyncFit, match_streams
+from vfuse.sync.motion import Thumbnails, thumbnails
+
+_LONGEST_RATIO = 20  # times: beyond it, one of the two inputs is the wrong file
+
+
+def watch(info: VideoInfo) -> Thumbnails:
+    """Decode a video once and keep its thumbnails; about 5 MB for an hour of 25 fps."""
+    with read_frames(info, grey=True) as frames:
+        return thumbnails((frame.time, np.asarray(frame.pixels[0])) for frame in frames)
+
+
+def check_syncable(ir: VideoInfo, vis: VideoInfo) -> None:
+    """Refuse inputs that no motion can relate.
+
+    Raises:
+        UsageError: an input has no times of its own (images, standard input).
+        PairError: one input is far longer than the other.
+    """
+    for info in (ir, vis):
+        if info.kind != "video":
+            raise UsageError(
+                "has no times to synchronise", where=info.path, todo="Give the offset with --sync SECONDS"
+            )
+    lengths = sorted([(ir.duration or 0.0, ir.path), (vis.duration or 0.0, vis.path)])
+    if lengths[1][0] > _LONGEST_RATIO * max(lengths[0][0], 1.0):
+        raise PairError(
+            f"lasts {lengths[1][0]:.0f} s, but {lengths[0][1]} only {lengths[0][0]:.1f} s",
+            where=lengths[1][1],
+            todo="Cut the longer one to about the right part first",
+        )
+
+
+def sync_videos(ir: VideoInfo, vis: VideoInfo) -> SyncFit:
+    """Decode both videos and relate their clocks by what moves; ask `problems` whether to trust it."""
+    check_syncable(ir, vis)
+    return match_streams(watch(ir), watch(vis))
+
+
+def require_confident(fit: SyncFit, *, ir: VideoInfo, vis: VideoInfo) -> SyncFit:
+    """Pass a confident fit on.
+
+    Raises:
+        PairError: it is not, with the numbers.
+    """
+    if fit.problems:
+        raise PairError(
+            f"not confident about the offset ({fit.offset:+.3f} s at best): {_listed(fit.problems)}",
+            where=f"{ir.path} and {vis.path}",
+            todo="Give the offset with --sync SECONDS, or take equal clocks with --sync none",
+        )
+    return fit
+
+
+def _listed(problems: Iterable[str]) -> str:
+    return "; ".join(problems)
