@@ -22,6 +22,8 @@ COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "fuse",
     "sample",
     "train",
+    "degrade",
+    "data",
     "score",
     "metrics",
     "models",
@@ -72,7 +74,8 @@ def _explain(error: BaseException) -> int:
             _complain(str(error))
             return error.exit_code
         case typer.TyperException():
-            _complain(f"{error.format_message()} (vfuse --help lists what there is)")
+            if message := error.format_message():  # empty where the help was shown instead
+                _complain(f"{message} (vfuse --help lists what there is)")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             _complain("interrupted")
