@@ -5,19 +5,29 @@ from __future__ import annotations
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from _media import write_images
 from torch import Generator, Tensor
+from typer.testing import CliRunner
 
+from vfuse.cli.main import app
+from vfuse.errors import UsageError
 from vfuse.train._degrade import (
+    KINDS,
     Ranges,
+    apply,
     degrade_infrared,
     degrade_visible,
+    draw,
+    draw_infrared,
     gaussian_blur,
     motion_blur,
     quantise,
 )
+from vfuse.train._degrade_video import degrade_video
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "m3svd" / "lossless" / "train"
 GREY = torch.full((8, 1, 120, 160), 0.4)
@@ -111,3 +121,74 @@ def test_real_degraded_frames_lie_in_our_ranges() -> None:
         assert low_stripes - 2 < stripes < high_stripes + 2
         assert low_noise - 2 < noise < high_noise + 2
         assert similarity > 0.95
+
+
+def test_a_clip_gives_what_its_frames_give_one_by_one() -> None:
+    ranges = Ranges(bias_chance=1, rows_chance=1, lines_chance=1)
+    drawn = draw_infrared((120, 160), 1.0, rng=rng(2), ranges=ranges)
+    clip = torch.rand(5, 1, 120, 160, generator=rng(1))
+    together = apply(drawn, clip, rng=rng(3))
+    noise = rng(3)
+    alone = torch.cat([apply(drawn, frame[None], rng=noise) for frame in clip])
+    assert torch.equal(together, alone)
+
+
+def test_rows_are_fixed_and_lines_are_not() -> None:
+    for kind, fixed in (("rows", True), ("lines", False)):
+        (drawn,) = draw([kind], (120, 160), 1.0, rng=rng(4))
+        rows = (apply(drawn, GREY, rng=rng(5)) - GREY).mean(-1)[:, 0]  # (T, H)
+        assert 255 * float(rows.std()) > 1.5
+        similarity = float(torch.corrcoef(rows[:2])[0, 1])
+        assert (similarity > 0.95) == fixed
+        assert abs(similarity) < 0.4 or fixed
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_does_something_and_more_at_more_strength(kind: str) -> None:
+    clip = torch.rand(3, 1 if kind == "ir" else 3, 40, 48, generator=rng(6))
+    damage: list[float] = []
+    for strength in (0.1, 1.0):
+        (drawn,) = draw([kind], (40, 48), strength, rng=rng(7))
+        damage.append(float((apply(drawn, clip, rng=rng(8)) - clip).abs().mean()))
+    assert 0 <= damage[0] < damage[1]
+    assert damage[1] > 0.005
+    assert draw([kind], (40, 48), 0.0, rng=rng(7)) == ()
+
+
+def test_low_light_is_a_share_of_the_light() -> None:
+    (drawn,) = draw(["dark"], (40, 48), 1.0, rng=rng(9))
+    low, high = Ranges().dark
+    share = float((apply(drawn, GREY, rng=rng()) / GREY).mean())
+    assert low - 0.01 <= share <= high + 0.01
+
+
+def test_an_unknown_kind_is_told_the_known_ones() -> None:
+    with pytest.raises(UsageError, match=r"'fog'.*stripes"):
+        draw(["fog"], (40, 48), 1.0, rng=rng())
+
+
+def test_a_video_keeps_its_stripes_and_renews_its_noise(tmp_path: Path) -> None:
+    source = write_images(tmp_path / "in", [np.full((60, 80), 110, np.uint8)] * 6)
+    done = CliRunner().invoke(
+        app, ["degrade", str(source), "-o", str(tmp_path / "out"), "--kind", "ir", "--seed", "3", "-q"]
+    )
+    assert done.exit_code == 0, done.stderr
+    files = sorted((tmp_path / "out").iterdir())
+    assert len(files) == 6
+    noisy = torch.from_numpy(np.stack([cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files]))
+    _, noise, similarity = stripes_and_noise(
+        noisy[:, None].float() / 255, torch.full((6, 1, 60, 80), 110 / 255)
+    )
+    assert similarity > 0.9
+    assert noise > 5
+    again = degrade_video(source, tmp_path / "again", kinds=["ir"], seed=3)
+    assert again == 6
+    assert (tmp_path / "again" / files[2].name).read_bytes() == files[2].read_bytes()
+
+
+def test_degrade_refuses_nonsense(tmp_path: Path) -> None:
+    source = write_images(tmp_path / "in", [np.full((60, 80), 110, np.uint8)] * 2)
+    unknown = CliRunner().invoke(app, ["degrade", str(source), "-o", str(tmp_path / "o"), "--kind", "fog"])
+    assert (unknown.exit_code, "Known: ir, vis" in unknown.stderr) == (2, True)
+    itself = CliRunner().invoke(app, ["degrade", str(source), "-o", str(source), "--kind", "ir", "-y"])
+    assert itself.exit_code == 7
