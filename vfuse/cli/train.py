@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfuse.cli import _options as o
+from vfuse.cli._clip_cache import Cache, SkipBad, load_clips
 from vfuse.cli._console import Console
-from vfuse.errors import UsageError, VfuseError
+from vfuse.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vfuse.io.cache import CachedClip
-    from vfuse.io.datasets import ClipFiles
     from vfuse.train._loop import Step
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 60.0}
@@ -47,8 +46,6 @@ Budget = Annotated[
 HoldOut = Annotated[
     str, typer.Option("--hold-out", metavar="CLIP,CLIP", help="Clips to validate on instead of training.")
 ]
-Cache = Annotated[Path | None, typer.Option("--cache", help="Where decoded clips are kept.")]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out clips that cannot be used, and say so.")]
 Cpu = Annotated[bool, typer.Option("--cpu", help="Train on the CPU even where there is a GPU.")]
 
 
@@ -139,27 +136,6 @@ def export(
         {"schema_version": 1, "model": model, "weights": str(out)},
         f"{out}: weights of {model}; use them with vfuse fuse --model {model} --weights {out}",
     )
-
-
-def load_clips(
-    data: Iterable[str], cache: Path | None, *, skip_bad: bool, console: Console
-) -> Iterator[CachedClip]:
-    """Every training clip of the named data sets, decoded once."""
-    import platformdirs
-
-    from vfuse.io.cache import cache_clips
-    from vfuse.io.datasets import list_clips, parse_data
-    from vfuse.models._weights import user_dir
-
-    def skip(clip: ClipFiles, error: VfuseError) -> None:
-        console.say(f"leaving out clip {clip.name}: {error}")
-
-    folder = cache or Path(platformdirs.user_cache_dir("vfuse")) / "clips"
-    for text in data:
-        name, root = parse_data(text, default_root=user_dir() / "datasets")
-        files = list_clips(name, root, "train")
-        shown = console.track(files, len(files), unit="clip")
-        yield from cache_clips(shown, folder, skip_bad=skip if skip_bad else None)
 
 
 def previews(run: Path) -> Callable[[str, Tensor], None]:

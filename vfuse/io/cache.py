@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
-from vfuse.errors import InputError, PairError, VfuseError
+from vfuse.errors import InputError, OutputError, PairError, VfuseError
 from vfuse.io.datasets import ClipFiles
 from vfuse.io.probe import probe
 from vfuse.io.reader import read_frames
@@ -61,6 +62,7 @@ def cache_clips(
     Raises:
         InputError: a file cannot be decoded; names it and the frame.
         PairError: streams of a clip differ in size or length.
+        OutputError: the cache cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for clip in clips:
@@ -77,9 +79,7 @@ def cache_clip(clip: ClipFiles, folder: Path) -> CachedClip:
     streams: dict[str, Pixels] = {}
     for stream, path in clip.files().items():
         packed = folder / f"{_digest(path)}-{'grey' if 'ir' in stream else 'rgb'}.npy"
-        if not packed.is_file():
-            _pack(path, packed, grey="ir" in stream)
-        streams[stream] = np.load(packed, mmap_mode="r")
+        streams[stream] = _open(path, packed, grey="ir" in stream)
     shapes = {name: (len(array), *array.shape[-2:]) for name, array in streams.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(
@@ -91,19 +91,34 @@ def cache_clip(clip: ClipFiles, folder: Path) -> CachedClip:
     return CachedClip(clip.name, clip.still, streams)
 
 
+def _open(path: Path, packed: Path, *, grey: bool) -> Pixels:
+    """The array of one stream, packed first where there is none or a damaged one."""
+    if packed.is_file():
+        try:
+            return np.load(packed, mmap_mode="r")
+        except (ValueError, EOFError, OSError):
+            packed.unlink()  # cut off by a crash of the machine: pack it again
+    _pack(path, packed, grey=grey)
+    return np.load(packed, mmap_mode="r")
+
+
 def _pack(path: Path, packed: Path, *, grey: bool) -> None:
-    """Decode into an array file, written under a temporary name and renamed when it is whole."""
+    """Decode into an array file, frame by frame, under a temporary name until it is whole."""
     info = probe(path)
-    with read_frames(info, grey=grey) as frames:
-        images = [(frame.pixels * 255).round().byte().numpy() for frame in frames]
+    if info.num_frames is None:
+        raise InputError("is not a file", where=path, todo="Training reads files and folders")
+    shape = (info.num_frames, 1 if grey else 3, info.height, info.width)
     handle, temporary = tempfile.mkstemp(dir=packed.parent, suffix=".part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, np.stack(images))
+        with os.fdopen(handle, "wb") as file, read_frames(info, grey=grey) as frames:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            write_array_header_1_0(file, header)
+            for frame in frames:
+                file.write((frame.pixels * 255).round().byte().numpy().tobytes())
         os.replace(temporary, packed)
     except OSError as error:
-        raise InputError(
-            f"cannot be cached in {packed.parent}: {error.strerror}", where=path, todo="Free some space"
+        raise OutputError(
+            f"{path} cannot be cached here: {error.strerror}", where=packed.parent, todo="Free some space"
         ) from error
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -92,18 +92,25 @@ def list_clips(name: str, root: Path, split: str) -> list[ClipFiles]:
         PairError: a clip has one modality only, or folders of different length.
     """
     entry = DATASETS[name]
-    table = root / "pairs.csv"
     if not root.is_dir():
-        raise InputError(f"no data set {name!r} here", where=root, todo=_advice(entry))
-    clips = list(from_table(table, split)) if table.is_file() else list(entry.clips(root, split))
+        raise InputError(f"no data set {name!r} here", where=root, todo=advice(entry))
+    clips = find_clips(entry, root, split)
     if not clips:
-        raise InputError(f"no {split} clips of {name!r} found", where=root, todo=_advice(entry))
+        raise InputError(f"no {split} clips of {name!r} found", where=root, todo=advice(entry))
     for clip in clips:
         check_clip(clip)
+    return clips
+
+
+def find_clips(entry: Dataset, root: Path, split: str) -> list[ClipFiles]:
+    """As `list_clips`, but there may be none, and single clips are not checked."""
+    table = root / "pairs.csv"
+    clips = from_table(table, split) if table.is_file() else entry.clips(root, split)
     return sorted(clips, key=lambda clip: clip.name)
 
 
-def _advice(entry: Dataset) -> str:
+def advice(entry: Dataset) -> str:
+    """Where to get a data set and how to lay it out."""
     where = f"or name its folder: --data {entry.name}:FOLDER"
     return f"Get it from {entry.url} and lay it out as {entry.layout}, {where}"
 
@@ -223,12 +230,18 @@ def m3svd(root: Path, split: str) -> Iterator[ClipFiles]:
 
 def _four_trees(base: Path, split: str) -> Iterator[ClipFiles]:
     for clip in sorted(path for path in (base / STREAMS["ir"]).iterdir() if path.is_dir()):
-        yield ClipFiles(clip.name, split, **{key: base / tree / clip.name for key, tree in STREAMS.items()})
+        yield _complete(clip.name, split, {key: base / tree / clip.name for key, tree in STREAMS.items()})
 
 
 def _four_files(base: Path, split: str) -> Iterator[ClipFiles]:
     for clip in sorted(path for path in base.iterdir() if path.is_dir()):
-        yield ClipFiles(clip.name, split, **{key: clip / f"{name}.mkv" for key, name in STREAMS.items()})
+        yield _complete(clip.name, split, {key: clip / f"{name}.mkv" for key, name in STREAMS.items()})
+
+
+def _complete(name: str, split: str, files: dict[str, Path]) -> ClipFiles:
+    """A clip with all four streams."""
+    ir, vis = files["degraded_ir"], files["degraded_vis"]
+    return ClipFiles(name, split, ir=files["ir"], vis=files["vis"], degraded_ir=ir, degraded_vis=vis)
 
 
 @dataset(
