@@ -80,8 +80,10 @@ class Image(Shared):
 
 
 def _bytes_of(frame: Tensor) -> Bytes:
-    pixels = (frame.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy()
-    return pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    planes = frame.mul(255).round_().clamp_(0, 255).byte().cpu().numpy()
+    if len(planes) == 1:
+        return planes[0]
+    return np.asarray(cv2.merge(list(planes)), dtype=np.uint8)
 
 
 def _grey(image: Image) -> Bytes:
