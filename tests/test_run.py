@@ -195,3 +195,16 @@ def test_the_average_of_a_pair_of_equal_brightness_is_the_visible():
     vis = torch.rand(2, 3, 16, 16)
     (fused,) = run(baseline("average"), [Clip(to_grey(vis), vis, 0, (0.0, 0.04))])
     assert torch.allclose(fused.streams["fused"], vis, atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives():
+    torch.manual_seed(0)
+    entry = MODELS["videofusion-s"]
+    network = entry.build().eval()
+    clip = random_clip(64, 96, frames=7)
+    streams = ("fused", "ir", "vis")
+    (on_cpu,) = run(LoadedModel(entry, network, torch.device("cpu")), [clip], streams=streams)
+    (on_gpu,) = run(LoadedModel(entry, network.cuda(), torch.device("cuda")), [clip], streams=streams)
+    for name in streams:
+        assert torch.allclose(on_cpu.streams[name], on_gpu.streams[name], atol=2e-3)  # TF32 convolutions
