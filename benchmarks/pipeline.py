@@ -1,6 +1,6 @@
-"""How much the pipeline costs around a network: frames per second, end-to-end time over the network's, memory.
+"""How much the pipeline costs around a network: frames per second, total over network time, memory.
 
-    python benchmarks/pipeline.py sample/ir.mp4 sample/vis.mp4 --model average --model videofusion-s --frames 60
+    python benchmarks/pipeline.py sample/ir.mp4 sample/vis.mp4 --model average --model videofusion-s
 
 Run it on an idle machine; every number is the median of the rounds, models interleaved.
 """
