@@ -18,6 +18,7 @@ from vfuse.align.match import SEARCH_PIXELS, Candidate, Matches, distinct, local
 
 _MIDDLE = 320 * 240
 _FULL = 640 * 480  # finer than this, the noise of infrared sensors leaves nothing to match
+_RIVAL = 0.03  # of the width: geometries further apart than this are different
 _GRID = 4  # the inliers must cover cells of a 4 x 4 grid over the common area
 
 
@@ -25,12 +26,13 @@ _GRID = 4  # the inliers must cover cells of a 4 x 4 grid over the common area
 class Gates:
     """What a fit must reach; see `Fit` for the quantities."""
 
-    inliers: int = 16
-    inlier_share: float = 0.45
+    inliers: int = 20
+    inlier_share: float = 0.4
     cells: int = 6
     error: float = 4.0
     spread: float = 6.0
     stability: float = 6.0
+    lead: float = 1.2
     correlation: float = 0.08
     overlap: float = 0.10
     scale: tuple[float, float] = (0.4, 2.5)
@@ -52,6 +54,7 @@ class Fit:
         spread: expected corner error, from how much the regions of the picture disagree.
         stability: mean move of the corners of the common area when half of the samples (of a single sample:
             half of the matches) is left out.
+        lead: score over that of the best clearly different geometry.
         correlation: of the structure maps, in [-1, 1].
         overlap: share of the visible frame that the infrared covers.
         scale: magnification relative to equal fields of view; above 1 the infrared sees less.
@@ -71,6 +74,7 @@ class Fit:
     error: float
     spread: float
     stability: float
+    lead: float
     correlation: float
     overlap: float
     scale: float
@@ -100,7 +104,7 @@ def fit_views(ir: Sequence[Array], vis: Sequence[Array], *, gates: Gates | None 
         raise ValueError(f"{len(ir)} infrared and {len(vis)} visible frames")
     a, b = View.of(ir), View.of(vis)
     few = _spaced(len(a), 3)
-    start = _best_start(a.only(few), b.only(few))
+    start, lead = _best_start(a.only(few), b.only(few))
     matches = local_matches(a, b, start.matrix, pixels=_MIDDLE, patch=40, reach=6)
     robust = robust_homography(matches, start=start.matrix, threshold=4.0 * _level_factor(b.size))
     middle = start
@@ -109,17 +113,23 @@ def fit_views(ir: Sequence[Array], vis: Sequence[Array], *, gates: Gates | None 
         middle = max(start, other, key=lambda each: each.score)
     final = refine(a.only(few), b.only(few), middle.matrix, pixels=_FULL, steps=6)
     stability = _stability(a, b, final, robust, matches)
-    return _judge(a, b, final, robust, matches, stability, gates or Gates())
+    fit = _describe(a, b, final, robust, matches)
+    fit = replace(fit, stability=stability, lead=lead)
+    return replace(fit, problems=tuple(_problems(fit, gates or Gates())))
 
 
-def _best_start(ir: View, vis: View) -> Refined:
-    """The geometry whose structure agrees best, of all that the global search proposes."""
+def _best_start(ir: View, vis: View) -> tuple[Refined, float]:
+    """The geometry whose structure agrees best of all that are proposed, and its lead over the next."""
     rough = [refine(ir, vis, one.matrix, pixels=SEARCH_PIXELS, steps=8) for one in search(ir, vis)]
     rough.sort(key=lambda each: -each.score)
     proposals = [Candidate(each.matrix, each.score) for each in rough]
     best = distinct(proposals, vis.size, tolerance=0.02 * ir.size[0], keep=3)
     middle = [refine(ir, vis, one.matrix, pixels=_MIDDLE, steps=8) for one in best]
-    return max(middle, key=lambda each: each.score)
+    middle.sort(key=lambda each: -each.score)
+    proposals = [Candidate(each.matrix, each.score) for each in middle]
+    apart = distinct(proposals, vis.size, tolerance=_RIVAL * ir.size[0], keep=2)
+    rival = apart[1].score if len(apart) > 1 else 0.0
+    return middle[0], middle[0].score / max(rival, 0.01)
 
 
 def _spaced(count: int, most: int) -> list[int]:
@@ -171,19 +181,11 @@ def common_corners(
     return np.empty((0, 2)) if polygon is None else polygon.reshape(-1, 2).astype(np.float64)
 
 
-def _judge(
-    ir: View,
-    vis: View,
-    final: Refined,
-    robust: Robust | None,
-    matches: Matches,
-    stability: float,
-    gates: Gates,
-) -> Fit:
+def _describe(ir: View, vis: View, final: Refined, robust: Robust | None, matches: Matches) -> Fit:
     kept = robust.inliers if robust is not None else np.zeros(len(matches.vis), bool)
     area = common_corners(final.matrix, ir.size, vis.size)
     scale, rotation, shift = _geometry(final.matrix, ir.size, vis.size)
-    numbers = Fit(
+    return Fit(
         matrix=final.matrix,
         ir_size=ir.size,
         vis_size=vis.size,
@@ -193,7 +195,8 @@ def _judge(
         cells=_cells(matches.vis[kept], area),
         error=robust.error if robust is not None else float("inf"),
         spread=final.spread,
-        stability=stability,
+        stability=float("inf"),
+        lead=0.0,
         correlation=final.correlation,
         overlap=final.overlap,
         scale=scale,
@@ -201,7 +204,6 @@ def _judge(
         shift=shift,
         keystone=_keystone(final.matrix, area),
     )
-    return replace(numbers, problems=tuple(_problems(numbers, gates)))
 
 
 def _geometry(
@@ -247,6 +249,10 @@ def _problems(fit: Fit, gates: Gates) -> list[str]:
         (
             fit.stability <= gates.stability,
             f"unstable by {fit.stability:.1f} px, at most {gates.stability:g}",
+        ),
+        (
+            fit.lead >= gates.lead,
+            f"another geometry fits nearly as well (x{fit.lead:.2f}, {gates.lead:g} needed)",
         ),
         (
             fit.correlation >= gates.correlation,

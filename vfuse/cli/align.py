@@ -137,6 +137,7 @@ def record(fit: Fit) -> dict[str, Any]:
         "inliers": fit.inliers,
         "cells": fit.cells,
         **finite,
+        "lead": fit.lead,
         "correlation": fit.correlation,
         "overlap": fit.overlap,
         "scale": fit.scale,

@@ -19,11 +19,12 @@ _SEGMENT_SECONDS = 2.5
 _RATES = tuple(
     Fraction(a, b) for a, b in ((1, 1), (25, 30), (30, 25), (24, 25), (25, 24), (24, 30), (30, 24))
 )
+_LEAST_SCORE = 0.1  # correlation of a piece that has found its place
 _OTHER_RATE = 1.3  # a clock that runs at another rate must explain the motion so much better
 _SIGNIFICANT = 3.5  # peak over the spread of all other lags ...
 _WITNESSES = 6  # ... or so many pieces that agree; chance gives a piece one time in ten
 _DISTINCT = 1.05  # peak over the next one: steps and wheels repeat themselves
-_AGREEING = 0.7  # share of the pieces that lie within one frame of the line
+_AGREEING = 0.6  # share of the pieces that lie within one frame of the line
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,10 @@ def _peak(score: NDArray[np.float64], lags: NDArray[np.float64]) -> _Peak:
 
 
 def _segments(ir: Curve, vis: Curve, *, offset: float, rate: float) -> NDArray[np.float64]:
-    """(K, 3) rows of visible time, extra lag in infrared seconds, weight: pieces matched on their own."""
+    """(K, 3) rows of visible time, extra lag in infrared seconds, weight: pieces matched on their own.
+
+    A piece that finds nothing near the offset has no weight and counts as one that disagrees.
+    """
     rows: list[tuple[float, float, float]] = []
     half = _SEGMENT_SECONDS / 2
     count, reach = int(_SEGMENT_SECONDS / _STEP), round(_NEAR / _STEP)
@@ -221,7 +225,10 @@ def _segments(ir: Curve, vis: Curve, *, offset: float, rate: float) -> NDArray[n
             [_agreement(a[k : k + count], wa[k : k + count], b, wb) for k in range(2 * reach + 1)]
         )
         best = int(scores.argmax())
-        if not 0 < best < 2 * reach or scores[best] < 0.1:
+        if not scores.any():
+            continue  # a freeze, a gap, or nothing moves
+        if not 0 < best < 2 * reach or scores[best] < _LEAST_SCORE:
+            rows.append((float(centre), _NEAR * rate, 0.0))
             continue
         bend = scores[best - 1] - 2 * scores[best] + scores[best + 1]
         shift = 0.5 * (scores[best - 1] - scores[best + 1]) / bend if bend < 0 else 0.0
@@ -239,9 +246,10 @@ def _agreement(a: Floats, wa: Floats, b: Floats, wb: Floats) -> float:
 
 def _line(lines: NDArray[np.float64], *, offset: float, frame: float) -> tuple[float, float, int]:
     """Offset, drift and the number of pieces within a frame of it; reweighted least squares."""
-    if len(lines) < 3:
-        return offset, 0.0, len(lines)
-    times, lags, weights = lines.T
+    found = lines[lines[:, 2] > 0]
+    if len(found) < 3:
+        return offset, 0.0, int((np.abs(found[:, 1]) <= frame).sum())
+    times, lags, weights = found.T
     slope, centre = 0.0, float(np.average(times, weights=weights))
     base = float(np.median(lags))
     for _ in range(10):

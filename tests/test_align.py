@@ -1,0 +1,153 @@
+"""Alignment: maps blind to polarity, a refinement that converges, fits that are right or refused."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from vfuse.align import fit_views, preview
+from vfuse.align._structure import structure, visible_area
+from vfuse.align._views import View, corners, project, resize_matrix
+from vfuse.align.fit import common_corners
+from vfuse.align.homography import refine, robust_homography
+from vfuse.align.match import local_matches
+
+W, H = 320, 240
+
+
+def scene(seed: int, *, shapes: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    """Infrared and visible pictures of one scene: shared outlines, unrelated brightness, visible-only texture."""
+    rng = np.random.default_rng(seed)
+    ir, vis = np.full((H, W), 0.4, np.float32), np.full((H, W), 0.5, np.float32)
+    for _ in range(shapes):
+        centre, radius = rng.uniform((0, 0), (W, H)), rng.uniform(10, 45)
+        angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 7)))
+        outline = (centre + radius * np.stack([np.cos(angles), np.sin(angles)], 1)).astype(np.int32)
+        cv2.fillPoly(ir, [outline], float(rng.uniform(0.15, 1)), cv2.LINE_AA)
+        cv2.fillPoly(vis, [outline], float(rng.uniform(0, 1)), cv2.LINE_AA)
+    vis += cv2.GaussianBlur(rng.normal(0, 1, vis.shape).astype(np.float32), (0, 0), 1.5) * 0.15
+    ir += rng.normal(0, 0.02, ir.shape).astype(np.float32)
+    return np.clip(ir, 0.05, 1), np.clip(vis, 0, 1)
+
+
+def rig(*, scale: float, degrees: float, shift: tuple[float, float], tilt: float = 0.0) -> np.ndarray:
+    """Visible to infrared pixels."""
+    a = np.radians(degrees)
+    centre = np.array([(W - 1) / 2, (H - 1) / 2])
+    matrix = np.eye(3)
+    matrix[:2, :2] = scale * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+    matrix[:2, 2] = centre + np.array(shift) * (W, H) - matrix[:2, :2] @ centre
+    keystone = np.eye(3)
+    keystone[2, 0] = tilt / W
+    return matrix @ keystone
+
+
+def seen_by(ir: np.ndarray, matrix: np.ndarray, size: tuple[int, int] = (W, H)) -> np.ndarray:
+    return cv2.warpPerspective(ir, resize_matrix((W, H), size) @ matrix, size)
+
+
+def corner_error(found: np.ndarray, true: np.ndarray, ir_size: tuple[int, int]) -> float:
+    area = common_corners(true, ir_size, (W, H))
+    return float(np.linalg.norm(project(np.linalg.inv(found), project(true, area)) - area, axis=1).mean())
+
+
+def test_structure_is_blind_to_polarity_and_gain() -> None:
+    _, vis = scene(0)
+    mask = np.ones_like(vis)
+    maps = structure(vis, mask).maps
+    np.testing.assert_allclose(structure(1 - vis, mask).maps, maps, atol=1e-4)
+    np.testing.assert_allclose(structure(0.3 * vis + 0.2, mask).maps, maps, atol=1e-3)
+
+
+def test_structure_tells_directions_apart() -> None:
+    bars = np.tile((np.arange(64) // 8 % 2).astype(np.float32), (64, 1))
+    mask = np.ones_like(bars)
+    upright, lying = structure(bars, mask).maps, structure(bars.T.copy(), mask).maps
+    assert upright[0, 20:-20, 20:-20].sum() > 0 > lying[0, 20:-20, 20:-20].sum()  # cos of the double angle
+    assert (upright * lying.transpose(0, 2, 1)).sum() < (upright * upright).sum()
+
+
+def test_black_bars_are_found_but_a_black_sky_is_not() -> None:
+    frame = np.full((100, 160), 0.5, np.float32)
+    frame[:12] = frame[-12:] = 0
+    expected = np.zeros_like(frame)
+    expected[12:-12] = 1
+    np.testing.assert_array_equal(visible_area(frame), expected)
+    sky = np.full((100, 160), 0.5, np.float32)
+    for x in range(160):
+        sky[: 20 + 15 * (x // 20 % 2), x] = 0
+    assert visible_area(sky).all()
+
+
+def test_refinement_converges_to_the_true_motion() -> None:
+    _, vis = scene(1)
+    true = rig(scale=1.02, degrees=0.5, shift=(0.004, -0.006), tilt=0.01)
+    moved = cv2.warpPerspective(vis, true, (W, H), borderMode=cv2.BORDER_REPLICATE)
+    before = View.of([moved]), View.of([vis])
+    found = refine(*before, np.eye(3), pixels=W * H, steps=15)
+    assert corner_error(np.eye(3), true, (W, H)) > 1.5
+    assert corner_error(found.matrix, true, (W, H)) < 0.25
+    assert found.correlation > refine(*before, np.eye(3), pixels=W * H, steps=0).correlation + 0.1
+
+
+def test_matches_find_a_shift_to_a_fraction_of_a_pixel() -> None:
+    ir, vis = scene(2)
+    true = rig(scale=1, degrees=0, shift=(2.4 / W, -1.3 / H))
+    views = View.of([seen_by(ir, true)]), View.of([vis])
+    matches = local_matches(*views, np.eye(3), pixels=W * H, patch=40, reach=6)
+    np.testing.assert_allclose(np.median(matches.ir - matches.vis, axis=0), (2.4, -1.3), atol=0.3)
+    robust = robust_homography(matches, start=np.eye(3), threshold=2.0)
+    assert robust is not None
+    assert robust.inliers.mean() > 0.6
+
+
+@pytest.mark.parametrize(
+    ("seed", "scale", "degrees", "shift", "size"),
+    [
+        (3, 0.6, 7.0, (0.1, -0.08), (W, H)),
+        (4, 1.7, -6.0, (-0.15, 0.1), (W, H)),
+        (5, 1.2, 3.0, (0.05, 0.15), (200, 160)),  # another size and shape, as thermal sensors have
+    ],
+)
+def test_a_rig_is_found_over_the_range(
+    seed: int, scale: float, degrees: float, shift: tuple[float, float], size: tuple[int, int]
+) -> None:
+    ir, vis = scene(seed)
+    true = rig(scale=scale, degrees=degrees, shift=shift, tilt=0.03)
+    fit = fit_views([seen_by(ir, true, size)], [vis])
+    assert fit.problems == ()
+    assert corner_error(fit.matrix, resize_matrix((W, H), size) @ true, size) < 2.5
+    assert fit.ir_size == size
+
+
+def test_views_of_different_scenes_are_refused() -> None:
+    ir, _ = scene(6)
+    _, vis = scene(7)
+    fit = fit_views([ir], [vis])
+    assert not fit.trusted
+    assert any("agree" in problem or "inliers" in problem for problem in fit.problems)
+
+
+def test_a_blank_view_is_refused() -> None:
+    _, vis = scene(8)
+    fit = fit_views([np.full_like(vis, 0.5)], [vis])
+    assert not fit.trusted
+
+
+def test_common_area_of_a_narrower_camera() -> None:
+    half = rig(scale=2, degrees=0, shift=(0, 0))
+    area = common_corners(half, (W, H), (W, H))
+    assert sorted(map(tuple, area.round(2).tolist())) == sorted(
+        [(79.75, 59.75), (239.25, 59.75), (239.25, 179.25), (79.75, 179.25)]
+    )
+
+
+def test_preview_shows_agreement_in_yellow_after_alignment() -> None:
+    ir, vis = scene(9)
+    true = rig(scale=1.2, degrees=4, shift=(0.05, 0.02))
+    picture = preview(seen_by(ir, true), vis, true).astype(int)
+    assert picture.shape == (2 * H, 2 * W, 3)
+    yellow = np.minimum(picture[H:, :, 0], picture[H:, :, 1])
+    assert yellow[:, W:].mean() > 1.2 * yellow[:, :W].mean()
+    assert corners((W, H)).shape == (4, 2)
