@@ -90,17 +90,28 @@ def score(
     flow: Annotated[
         str,
         typer.Option(
-            "--flow", metavar="NAME", help="Optical flow: dis, raft or sea-raft.", rich_help_panel=HOW
+            "--flow",
+            metavar="NAME",
+            help="Optical flow: dis, or raft with --flow-weights.",
+            rich_help_panel=HOW,
         ),
     ] = "dis",
     flow_weights: Annotated[
         Path | None,
-        typer.Option("--flow-weights", metavar="FILE", help="Checkpoint of that flow.", rich_help_panel=HOW),
+        typer.Option(
+            "--flow-weights",
+            metavar="FILE",
+            help="torchvision's raft_large checkpoint, .pth or .safetensors.",
+            rich_help_panel=HOW,
+        ),
     ] = None,
     feature_weights: Annotated[
         Path | None,
         typer.Option(
-            "--feature-weights", metavar="FILE", help="ResNet-18 checkpoint for feaCD.", rich_help_panel=HOW
+            "--feature-weights",
+            metavar="FILE",
+            help="torchvision's resnet18 checkpoint for feaCD.",
+            rich_help_panel=HOW,
         ),
     ] = None,
     unique: Annotated[
