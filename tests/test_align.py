@@ -17,7 +17,7 @@ W, H = 320, 240
 
 
 def scene(seed: int, *, shapes: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Infrared and visible pictures of one scene: shared outlines, unrelated brightness, visible-only texture."""
+    """Infrared and visible pictures of one scene: shared outlines, unrelated brightness."""
     rng = np.random.default_rng(seed)
     ir, vis = np.full((H, W), 0.4, np.float32), np.full((H, W), 0.5, np.float32)
     for _ in range(shapes):

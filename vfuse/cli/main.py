@@ -20,6 +20,9 @@ from vfuse.errors import DeviceError, VfuseError
 
 COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "fuse",
+    "inspect",
+    "sync",
+    "align",
     "sample",
     "train",
     "degrade",

@@ -1,0 +1,139 @@
+"""`vfuse inspect`: look before you fuse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vfuse.cli import _options as o
+from vfuse.cli._console import Console
+from vfuse.errors import PairError
+
+if TYPE_CHECKING:
+    from vfuse.inspect import Finding, Inspection
+
+_BITS_PER_PIXEL = 0.15  # of H.264 at its default quality, for a rough size on disk
+
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit with 4 when anything is noted.", rich_help_panel=o.OUTPUT)
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("inspect", epilog=o.EXIT_CODES)(inspect)
+
+
+def inspect(
+    ir: Annotated[str, typer.Argument(metavar="IR", help="Infrared video or images.")],
+    vis: Annotated[str, typer.Argument(metavar="VIS", help="Visible video or images.")],
+    strict: Strict = False,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Say what two inputs hold, how they belong together, and what stands in the way of fusing them."""
+    console = Console(quiet=quiet, verbose=verbose, as_json=as_json)
+
+    from vfuse.inspect import inspect_pair
+
+    found = inspect_pair(ir, vis)
+    console.result(record(found), page(found))
+    if strict and found.problems:
+        raise PairError(f"{len(found.problems)} things to look at", where=f"{ir} and {vis}")
+
+
+def record(found: Inspection) -> dict[str, Any]:
+    """The result as JSON."""
+    from vfuse.cli.align import record as fit_record
+    from vfuse.cli.sync import record as sync_record
+
+    return {
+        "schema_version": 1,
+        "ir": _input(found.ir),
+        "vis": _input(found.vis),
+        "sync": sync_record(found.sync) if found.sync else None,
+        "align": fit_record(found.fit) if found.fit else None,
+        "output": {
+            "width": found.size[0],
+            "height": found.size[1],
+            "frames": found.frames,
+            "seconds": found.seconds,
+            "bytes_estimated": _bytes(found),
+        },
+        "problems": list(found.problems),
+    }
+
+
+def page(found: Inspection) -> str:
+    """The result for people."""
+    lines = [_line("infrared", found.ir), _line("visible ", found.vis)]
+    if found.sync is None:
+        lines.append("time:     no clocks to compare")
+    else:
+        sure = "" if found.sync.confident else " (not confident)"
+        lines.append(
+            f"time:     the first visible frame is infrared second {found.sync.offset:+.3f}{sure}, "
+            f"{found.sync.common:.2f} s in common"
+        )
+    if found.fit is None:
+        lines.append("view:     no simultaneous frames to compare")
+    else:
+        sure = "" if found.fit.trusted else " (not trusted)"
+        lines.append(
+            f"view:     scale x{found.fit.scale:.3f}, rotation {found.fit.rotation:+.2f} degrees, shift "
+            f"{found.fit.shift:.1%} of the width{sure}"
+        )
+    lines.append(
+        f"result:   {found.frames} frames of {found.size[0]}x{found.size[1]}, {found.seconds:.2f} s, about "
+        f"{_bytes(found) / 1e6:.1f} MB"
+    )
+    lines += [f"note:     {problem}" for problem in found.problems]
+    return "\n".join(lines)
+
+
+def _line(name: str, found: Finding) -> str:
+    info = found.info
+    rotated = f", rotated by {info.rotation}" if info.rotation else ""
+    varying = " varying" if info.vfr else ""
+    colours = "grey" if found.grey else "colour"
+    repeated = f", {found.repeated} repeated" if found.repeated else ""
+    return (
+        f"{name}: {info.path}: {info.codec} in {info.container}, {info.width}x{info.height}{rotated}, "
+        f"{info.num_frames} frames{repeated} at {float(info.fps):.5g}{varying} fps, {info.bit_depth} bits, "
+        f"{info.colour_range} range, {colours}, luma {found.darkest * 255:.0f}-{found.brightest * 255:.0f}"
+    )
+
+
+def _input(found: Finding) -> dict[str, Any]:
+    info = found.info
+    return {
+        "path": info.path,
+        "kind": info.kind,
+        "container": info.container,
+        "codec": info.codec,
+        "width": info.width,
+        "height": info.height,
+        "frames": info.num_frames,
+        "counted": info.counted,
+        "seconds": info.duration,
+        "fps": str(info.fps),
+        "vfr": info.vfr,
+        "gaps": found.gaps,
+        "rotation": info.rotation,
+        "bit_depth": info.bit_depth,
+        "pix_fmt": info.pix_fmt,
+        "colour_range": info.colour_range,
+        "grey": found.grey,
+        "luma_1_99": [found.darkest, found.brightest],
+        "black_borders": list(found.borders),
+        "repeated": found.repeated,
+        "freezes": [list(span) for span in found.freezes],
+        "has_audio": info.has_audio,
+        "has_subtitles": info.has_subtitles,
+    }
+
+
+def _bytes(found: Inspection) -> int:
+    return round(found.pixels * _BITS_PER_PIXEL / 8)
