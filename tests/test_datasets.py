@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vfuse.errors import InputError, PairError, UsageError
+from vfuse.errors import InputError, OutputError, PairError, UsageError
 from vfuse.io import cache as cache_module
 from vfuse.io.cache import cache_clips
 from vfuse.io.datasets import list_clips, parse_data
@@ -89,6 +89,15 @@ def test_streams_of_different_size_are_refused_or_skipped(tmp_path: Path) -> Non
     told: list[str] = []
     assert list(cache_clips(files, tmp_path / "cache", skip_bad=lambda clip, _: told.append(clip.name))) == []
     assert told == ["a"]
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    frames(tmp_path / "ir" / "a")
+    frames(tmp_path / "vis" / "a")
+    (tmp_path / "cache").write_bytes(b"in the way")
+    files = list_clips("folder", tmp_path, "train")
+    with pytest.raises(OutputError, match=r"cannot be cached here.*--cache"):
+        list(cache_clips(files, tmp_path / "cache"))
 
 
 def test_missing_data_says_where_to_get_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from vfuse.errors import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vfuse.io.cache import CachedClip
     from vfuse.train._loop import Step
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "": 60.0}
@@ -43,6 +45,9 @@ Run = Annotated[
 Budget = Annotated[
     str | None, typer.Option("--time-budget", metavar="30m", help="End cleanly after this long (s, m or h).")
 ]
+Fresh = Annotated[
+    bool, typer.Option("--fresh/--resume", help="Begin anew, or go on where the run in --run was left.")
+]
 HoldOut = Annotated[
     str, typer.Option("--hold-out", metavar="CLIP,CLIP", help="Clips to validate on instead of training.")
 ]
@@ -64,6 +69,7 @@ def train(
     preset: Preset = "default",
     settings: Settings = None,
     run: Run = None,
+    fresh: Fresh = False,
     time_budget: Budget = None,
     hold_out: HoldOut = "",
     cache: Cache = None,
@@ -78,7 +84,8 @@ def train(
         return
     if not data:
         raise UsageError("no data to train on", todo="Add --data m3svd, or --data with a folder of your own")
-    console = Console(quiet=quiet, verbose=verbose)
+    others = int(os.environ.get("RANK", "0")) > 0  # of several processes only the first one talks
+    console = Console(quiet=quiet or others, verbose=verbose)
     budget = seconds(time_budget) if time_budget else None
     folder = run or Path("runs") / model
 
@@ -97,29 +104,36 @@ def train(
     from vfuse.train._validate import validator
 
     recipe = RECIPES[model]
-    if preset not in recipe.presets:
-        raise UsageError(f"{model} has no preset {preset!r}", todo=f"Known: {', '.join(recipe.presets)}")
-    config = override(recipe.presets[preset], settings or [])
-    clips = list(load_clips(data, cache, skip_bad=skip_bad, console=console))
-    held = {name for name in hold_out.split(",") if name}
-    unknown = held - {clip.name for clip in clips}
-    if unknown:
-        raise UsageError(f"--hold-out names no clip {', '.join(sorted(unknown))}", todo="See vfuse data list")
-    kept_back = [clip for clip in clips if clip.name in held]
-    validate = (
-        validator(kept_back, precision=config.precision, preview=previews(folder)) if kept_back else None
-    )
+    config = override(recipe.preset(preset), settings or [])
+    clips = load_clips(data, cache, skip_bad=skip_bad, console=console)
+    kept, held = split(clips, hold_out)
     fit(
         recipe,
         config,
-        [clip for clip in clips if clip.name not in held],
+        kept,
         folder,
-        validate=validate,
+        validate=validator(held, precision=config.precision, preview=previews(folder)) if held else None,
         budget=budget,
         cpu=cpu,
+        fresh=fresh,
         watch=lambda steps, total: losses_shown(console.track(steps, total, unit="step"), console),
     )
     console.say(f"{folder} is trained. Its weights: vfuse train export {folder} -o weights.safetensors")
+
+
+def split(clips: Iterable[CachedClip], hold_out: str) -> tuple[list[CachedClip], list[CachedClip]]:
+    """Clips to train on, and those that `--hold-out` names.
+
+    Raises:
+        UsageError: it names a clip that is not there; lists those there are.
+    """
+    known = list(clips)
+    named = {name for name in hold_out.split(",") if name}
+    unknown = named - {clip.name for clip in known}
+    if unknown:
+        there = ", ".join(clip.name for clip in known)
+        raise UsageError(f"--hold-out names no clip {', '.join(sorted(unknown))}", todo=f"There are: {there}")
+    return [c for c in known if c.name not in named], [c for c in known if c.name in named]
 
 
 def export(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +29,13 @@ class CachedClip:
         still: one frame only, a photograph rather than a video.
         streams: "ir" (T, 1, H, W), "vis" (T, 3, H, W) and, where the data set has them, "degraded_ir" and
             "degraded_vis"; uint8, full range, RGB.
+        means: mean grey level of every frame, (T,) float32, of "ir" and "degraded_ir" where both are there.
     """
 
     name: str
     still: bool
     streams: dict[str, Pixels]
+    means: dict[str, NDArray[np.float32]] = field(default_factory=dict[str, NDArray[np.float32]])
 
     def __len__(self) -> int:
         return len(self.streams["ir"])
@@ -64,7 +65,10 @@ def cache_clips(
         PairError: streams of a clip differ in size or length.
         OutputError: the cache cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(error, folder) from error
     for clip in clips:
         try:
             yield cache_clip(clip, folder)
@@ -77,9 +81,12 @@ def cache_clips(
 def cache_clip(clip: ClipFiles, folder: Path) -> CachedClip:
     """One clip from the cache, packed first when needed; see `cache_clips`."""
     streams: dict[str, Pixels] = {}
+    means: dict[str, NDArray[np.float32]] = {}
     for stream, path in clip.files().items():
         packed = folder / f"{_digest(path)}-{'grey' if 'ir' in stream else 'rgb'}.npy"
         streams[stream] = _open(path, packed, grey="ir" in stream)
+        if clip.degraded_ir is not None and "ir" in stream:
+            means[stream] = _means(streams[stream], packed.with_suffix(".means"))
     shapes = {name: (len(array), *array.shape[-2:]) for name, array in streams.items()}
     if len(set(shapes.values())) > 1:
         listed = ", ".join(
@@ -88,7 +95,7 @@ def cache_clip(clip: ClipFiles, folder: Path) -> CachedClip:
         raise PairError(
             f"clip {clip.name!r} has unequal streams: {listed}", where=clip.ir, todo="Make them equal"
         )
-    return CachedClip(clip.name, clip.still, streams)
+    return CachedClip(clip.name, clip.still, streams, means)
 
 
 def _open(path: Path, packed: Path, *, grey: bool) -> Pixels:
@@ -108,20 +115,33 @@ def _pack(path: Path, packed: Path, *, grey: bool) -> None:
     if info.num_frames is None:
         raise InputError("is not a file", where=path, todo="Training reads files and folders")
     shape = (info.num_frames, 1 if grey else 3, info.height, info.width)
-    handle, temporary = tempfile.mkstemp(dir=packed.parent, suffix=".part")
+    temporary = packed.with_name(f".{packed.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file, read_frames(info, grey=grey) as frames:
+        with temporary.open("wb") as file, read_frames(info, grey=grey) as frames:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             write_array_header_1_0(file, header)
             for frame in frames:
                 file.write((frame.pixels * 255).round().byte().numpy().tobytes())
         os.replace(temporary, packed)
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be cached here: {error.strerror}", where=packed.parent, todo="Free some space"
-        ) from error
+        raise _unwritable(error, packed.parent) from error
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def _unwritable(error: OSError, folder: Path) -> OutputError:
+    return OutputError(
+        f"clips cannot be cached here: {error.strerror}", where=folder, todo="Free some space, or use --cache"
+    )
+
+
+def _means(frames: Pixels, kept: Path) -> NDArray[np.float32]:
+    """Mean of every frame; kept beside the array, because it takes reading all of it."""
+    if kept.is_file() and kept.stat().st_size == 4 * len(frames):
+        return np.fromfile(kept, np.float32)
+    means = np.array([frame.mean() for frame in frames], np.float32)
+    means.tofile(kept)
+    return means
 
 
 def _digest(path: Path) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vfuse.errors import OutputError, WeightsError
 
 NAME = "checkpoint.pt"
+PART = f".{NAME}.part"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def save(checkpoint: Checkpoint, run: Path) -> Path:
     Raises:
         OutputError: the disk is full or the folder cannot be written.
     """
-    path, temporary = run / NAME, run / f".{NAME}.part"
+    path, temporary = run / NAME, run / PART
     try:
         with temporary.open("wb") as file:
             torch.save(vars(checkpoint), file)
@@ -57,6 +58,12 @@ def save(checkpoint: Checkpoint, run: Path) -> Path:
             f"cannot save the checkpoint: {error}", where=path, todo="Free some space"
         ) from error
     return path
+
+
+def remove(run: Path) -> None:
+    """Forget the checkpoint of a run, if there is one."""
+    for name in (NAME, PART):
+        (run / name).unlink(missing_ok=True)
 
 
 def load(run: Path) -> Checkpoint | None:

@@ -18,7 +18,8 @@ from torch import Generator, Tensor
 from vfuse.errors import InputError
 from vfuse.io.cache import CachedClip
 from vfuse.train._config import TrainConfig
-from vfuse.train._degrade import degrade_infrared, degrade_visible, quantise, uniform
+from vfuse.train._degrade import degrade_infrared, degrade_visible, happens, quantise, uniform
+from vfuse.train._flicker import steady_pairs
 
 STILLS_COUNT_AS = 200  # frames of video, all stills together
 
@@ -29,21 +30,25 @@ class Batch(NamedTuple):
     Attributes:
         ir, vis: what the network sees, (B, T, 1, H, W) and (B, T, 3, H, W).
         clean_ir, clean_vis: what it should make of it, of the same shapes.
+        steady: (B, T - 1), 1 for each pair of frames between which the clean infrared does not flicker.
     """
 
     ir: Tensor
     vis: Tensor
     clean_ir: Tensor
     clean_vis: Tensor
+    steady: Tensor
 
 
 def check_clips(clips: Sequence[CachedClip], config: TrainConfig) -> None:
-    """Every clip is long and large enough for the crops of the config.
+    """There are clips, and every one is long and large enough for the crops of the config.
 
     Raises:
-        InputError: names the clip, its size and the size of a crop.
+        InputError: none is left, or one is too small; names it, its size and the size of a crop.
     """
     s = config.sampling
+    if not clips:
+        raise InputError("no clip is left to train on", todo="Add data, or hold out fewer clips")
     for clip in clips:
         height, width = clip.size
         if (len(clip) < s.frames and not clip.still) or height < s.height or width < s.width:
@@ -62,11 +67,11 @@ def batches(
     Clips are drawn with a chance proportional to the square root of their length, so that long ones do not
     drown short ones; all stills together count as one long clip.
     """
-    weights = _weights(clips)
+    weights, steady = _weights(clips), [steady_pairs(clip) for clip in clips]
     number = first
     while True:
         start = (number * processes + rank) * config.sampling.batch
-        crops = [crop(clips, weights, config, start + i) for i in range(config.sampling.batch)]
+        crops = [crop(clips, weights, steady, config, start + i) for i in range(config.sampling.batch)]
         yield Batch(*(torch.stack(stream) for stream in zip(*crops, strict=True)))
         number += 1
 
@@ -77,23 +82,31 @@ def _weights(clips: Sequence[CachedClip]) -> Tensor:
     return torch.tensor([one if clip.still else math.sqrt(len(clip)) for clip in clips])
 
 
-def crop(clips: Sequence[CachedClip], weights: Tensor, config: TrainConfig, number: int) -> Batch:
-    """Crop `number` of the run, without a batch axis."""
+def crop(
+    clips: Sequence[CachedClip], weights: Tensor, steady: Sequence[Tensor], config: TrainConfig, number: int
+) -> Batch:
+    """Crop `number` of the run, without a batch axis; `steady` as `steady_pairs` has it, for each clip."""
     rng = Generator().manual_seed((config.seed * 1_000_003 + number) % 2**63)
     s = config.sampling
-    clip = clips[int(torch.multinomial(weights, 1, generator=rng))]
-    clean = _moving_still(clip, config, rng) if clip.still else _cut(clip, config, rng)
-    if "degraded_ir" in clean and uniform((0, 1), rng) < s.stored:
+    chosen = int(torch.multinomial(weights, 1, generator=rng))
+    clip = clips[chosen]
+    if clip.still:
+        clean, pairs = _moving_still(clip, config, rng), torch.ones(s.frames - 1)
+    else:
+        first = _integer(len(clip) - s.frames, rng)
+        clean = _cut(clip, first, config, rng)
+        pairs = steady[chosen][first : first + s.frames - 1]
+    if "degraded_ir" in clean and happens(s.stored, rng):
         ir, vis = _stored(clean, config, rng)
     else:
         ir = degrade_infrared(clean["ir"], strength(config, rng), rng=rng, ranges=config.degrade)
         vis = degrade_visible(clean["vis"], strength(config, rng), rng=rng, ranges=config.degrade)
     streams = [ir, vis, clean["ir"], clean["vis"]]
-    if uniform((0, 1), rng) < s.flip:
+    if happens(s.flip, rng):
         streams = [x.flip(-1) for x in streams]
-    if uniform((0, 1), rng) < s.reverse:
-        streams = [x.flip(0) for x in streams]
-    return Batch(*streams)
+    if happens(s.reverse, rng):
+        streams, pairs = [x.flip(0) for x in streams], pairs.flip(0)
+    return Batch(*streams, steady=pairs)
 
 
 def strength(config: TrainConfig, rng: Generator) -> float:
@@ -115,12 +128,12 @@ def _stored(clean: dict[str, Tensor], config: TrainConfig, rng: Generator) -> tu
     return mixed[0], mixed[1]
 
 
-def _cut(clip: CachedClip, config: TrainConfig, rng: Generator) -> dict[str, Tensor]:
-    """The same random crop of consecutive frames of every stream, float32 in [0, 1]."""
+def _cut(clip: CachedClip, first: int, config: TrainConfig, rng: Generator) -> dict[str, Tensor]:
+    """The same random crop of the frames from `first` on of every stream, float32 in [0, 1]."""
     s = config.sampling
     height, width = clip.size
-    t, y, x = (_integer(n, rng) for n in (len(clip) - s.frames, height - s.height, width - s.width))
-    window = (slice(t, t + s.frames), slice(None), slice(y, y + s.height), slice(x, x + s.width))
+    y, x = (_integer(n, rng) for n in (height - s.height, width - s.width))
+    window = (slice(first, first + s.frames), slice(None), slice(y, y + s.height), slice(x, x + s.width))
     return {name: _float(array[window]) for name, array in clip.streams.items()}
 
 

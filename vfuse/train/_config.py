@@ -66,6 +66,21 @@ class Optim:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """Parts of VideoFusion that a run has; False leaves one out, which is how the paper's ablations run.
+
+    Attributes:
+        bicam: bi-temporal co-attention between frames; without it frames meet in 3-D convolutions only.
+        cmdrm: cross-modal differential reinforcement; without it the modalities are encoded on their own.
+        cmgf: complete-modality-guided fusion; without it the features of the modalities are added.
+    """
+
+    bicam: bool = True
+    cmdrm: bool = True
+    cmgf: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Everything that decides what a run produces.
 
@@ -74,12 +89,15 @@ class TrainConfig:
         precision: "bf16" or "float32" for the forward pass; weights and losses stay float32.
         seed: of initialisation, sampling and degradation.
         every: steps between checkpoints.
+        steady: leave frame pairs between which the infrared target flickers out of the temporal loss.
     """
 
     model: str
     precision: str = "bf16"
     seed: int = 0
     every: int = 500
+    steady: bool = True
+    network: Network = field(default_factory=Network)
     sampling: Sampling = field(default_factory=Sampling)
     degrade: Ranges = field(default_factory=Ranges)
     optim: Optim = field(default_factory=Optim)

@@ -6,10 +6,11 @@ import json
 import os
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from vfuse import __version__
-from vfuse.errors import InputError, OutputError
+from vfuse.errors import InputError, OutputError, UsageError
 from vfuse.train._checkpoint import load
 
 
@@ -18,6 +19,7 @@ def export(run: Path, out: Path, *, overwrite: bool = False) -> str:
 
     Raises:
         InputError: the folder holds no checkpoint.
+        UsageError: the run left out parts of the network, so that `vfuse fuse` could not load its weights.
         OutputError: the target exists, or cannot be written.
     """
     checkpoint = load(run)
@@ -26,6 +28,13 @@ def export(run: Path, out: Path, *, overwrite: bool = False) -> str:
     if out.exists() and not overwrite:
         raise OutputError("exists", where=out, todo="Add -y to overwrite it")
     model = str(checkpoint.config["model"])
+    missing = [part for part, kept in checkpoint.config["network"].items() if not kept]
+    if missing:
+        raise UsageError(
+            f"was trained without {', '.join(missing)}, no command can load such weights",
+            where=run,
+            todo="Compare ablations by the validation figures in its log.jsonl",
+        )
     facts = {
         "model": model,
         "vfuse": __version__,
@@ -38,9 +47,9 @@ def export(run: Path, out: Path, *, overwrite: bool = False) -> str:
     try:
         save_file({name: value.contiguous() for name, value in weights.items()}, temporary, metadata=facts)
         os.replace(temporary, out)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(
-            f"cannot be written: {error.strerror}", where=out, todo="Free some space"
+            f"cannot be written: {error}", where=out, todo="Free some space or choose another folder"
         ) from error
     return model

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import deepcopy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from accelerate.utils import broadcast
+from torch import nn
 
-from vfuse.errors import UsageError, VfuseError
+from vfuse.errors import OutputError, VfuseError
 from vfuse.io.cache import CachedClip
-from vfuse.models import MODELS
-from vfuse.train._checkpoint import Checkpoint, load, save
+from vfuse.prefetch import prefetch
 from vfuse.train._clips import Batch, batches, check_clips
-from vfuse.train._config import Optim, TrainConfig, differences
+from vfuse.train._config import Optim, TrainConfig
 from vfuse.train._recipe import Recipe
+from vfuse.train._run import Checkpointing, State, Validate, open_run
+from vfuse.train._run_log import RunLog
 
-Validate = Callable[[nn.Module], dict[str, float]]
-"""Called with the averaged network at every checkpoint; its figures go to the log."""
+Watch = Callable[[Iterable["Step"], int | None], Iterable["Step"]]
+"""Wraps the steps for progress; told how many are to come, None when a time budget decides."""
 
-Watch = Callable[[Iterable["Step"], int], Iterable["Step"]]
-"""Wraps the steps, of which there will be at most so many, for progress."""
+AHEAD = 4  # batches made in another thread while an accelerator computes
 
 
 class DivergedError(VfuseError):
     """The loss or its gradient is no longer a finite number."""
+
+    exit_code: ClassVar[int] = OutputError.exit_code
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,6 @@ class Step:
     seconds: float
 
 
-@dataclass
-class State:
-    """A run in progress: what a checkpoint holds, and the accelerator that spreads it over devices."""
-
-    accelerator: Accelerator
-    network: nn.Module
-    ema: nn.Module
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    seconds: float = 0.0
-
-
 def fit(
     recipe: Recipe,
     config: TrainConfig,
@@ -75,6 +65,7 @@ def fit(
     validate: Validate | None = None,
     budget: float | None = None,
     cpu: bool = False,
+    fresh: bool = False,
     watch: Watch = lambda steps, total: steps,
 ) -> nn.Module:
     """Train, or go on training, the run in folder `run`; the averaged network in eval mode.
@@ -90,6 +81,7 @@ def fit(
         budget: stop cleanly after so many seconds of training in all; the learning rate then falls with the
             time used up where that is faster.
         cpu: leave an accelerator alone that is there.
+        fresh: begin anew; the checkpoint and the log that are there are replaced.
         watch: wraps the steps, for progress.
 
     Raises:
@@ -99,54 +91,33 @@ def fit(
         OutputError: a checkpoint cannot be written.
     """
     check_clips(clips, config)
-    run.mkdir(parents=True, exist_ok=True)
-    state = open_run(config, run, cpu=cpu)
-    done = Checkpointing(state, config, run, validate)
-    try:
-        for step in watch(steps(state, recipe, config, clips, budget), config.optim.steps):
-            done.log(step)
-            if step.number % config.every == 0:
-                done.checkpoint()
-    except KeyboardInterrupt:
-        done.save()
-        raise
-    done.checkpoint()
+    _make(run)
+    state = open_run(recipe, config, run, cpu=cpu, fresh=fresh)
+    to_come = None if budget is not None else config.optim.steps - state.step
+    with RunLog(run, config, step=state.step, active=state.accelerator.is_main_process) as log:
+        keeper = Checkpointing(state, config, run, log, validate)
+        try:
+            for step in watch(steps(state, recipe, config, clips, budget), to_come):
+                log.step(
+                    step.number, seconds=step.seconds, lr=step.lr, gradient=step.gradient, terms=step.terms
+                )
+                if step.number % config.every == 0:
+                    keeper.checkpoint()
+        except (KeyboardInterrupt, SystemExit):  # a terminated command raises SystemExit
+            if state.whole:
+                keeper.save()
+            raise
+        keeper.checkpoint()
     return state.ema.eval()
 
 
-def open_run(config: TrainConfig, run: Path, *, cpu: bool) -> State:
-    """A new run, or the one in the folder where it was left.
-
-    Raises:
-        UsageError: it was started with another config.
-        WeightsError: its checkpoint is damaged.
-    """
-    torch.manual_seed(config.seed)
-    accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if config.precision == "bf16" else "no")
-    network = MODELS[config.model].build().train()
-    ema = deepcopy(network).requires_grad_(False)
-    optim = config.optim
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=optim.lr, betas=(optim.beta1, optim.beta2), weight_decay=optim.weight_decay
-    )
-    checkpoint = load(run)
-    if checkpoint is not None:
-        changed = differences(checkpoint.config, config.to_dict())
-        if changed:
-            raise UsageError(
-                f"was started with other settings ({'; '.join(changed)})",
-                where=run,
-                todo="Use those, or another run folder",
-            )
-        network.load_state_dict(checkpoint.model)
-        ema.load_state_dict(checkpoint.ema)
-        optimizer.load_state_dict(checkpoint.optimizer)
-        torch.set_rng_state(checkpoint.rng)
-    prepared, optimizer = accelerator.prepare(network, optimizer)
-    state = State(accelerator, prepared, ema.to(accelerator.device), optimizer)
-    if checkpoint is not None:
-        state.step, state.seconds = checkpoint.step, checkpoint.seconds
-    return state
+def _make(run: Path) -> None:
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be made: {error.strerror}", where=run, todo="Choose another --run"
+        ) from error
 
 
 def steps(
@@ -158,31 +129,53 @@ def steps(
         DivergedError: the loss or its gradient is not finite.
     """
     accelerator, optim = state.accelerator, config.optim
-    source = batches(
+    made = batches(
         clips,
         config,
         first=state.step * optim.accumulate,
         rank=accelerator.process_index,
         processes=accelerator.num_processes,
     )
-    while state.step < optim.steps and (budget is None or state.seconds < budget):
-        started = time.perf_counter()
-        used = max(state.step / optim.steps, 0 if budget is None else state.seconds / budget)
-        lr = learning_rate(optim, state.step, used)
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
-        terms = accumulate(state, recipe, config, islice(source, optim.accumulate))
-        gradient = float(accelerator.clip_grad_norm_(state.network.parameters(), optim.clip))
-        if not math.isfinite(gradient):
-            raise DivergedError(
-                f"the gradient is {gradient} at step {state.step + 1}",
-                todo="Go on from the last checkpoint with a smaller optim.lr",
-            )
-        state.optimizer.step()
-        state.step += 1
-        average(state.ema, accelerator.unwrap_model(state.network), optim.ema, state.step)
-        state.seconds += time.perf_counter() - started
-        yield Step(state.step, terms, gradient, lr, state.seconds)
+    on_cpu = accelerator.device.type == "cpu"  # which computes no faster while it also makes crops
+    with nullcontext(made) if on_cpu else prefetch(made, AHEAD) as source:
+        while state.step < optim.steps and (budget is None or state.seconds < budget):
+            started = time.perf_counter()
+            used = max(state.step / optim.steps, 0 if budget is None else state.seconds / budget)
+            lr = learning_rate(optim, state.step, used)
+            terms = accumulate(state, recipe, config, islice(source, optim.accumulate))
+            gradient = update(state, optim, lr)
+            state.seconds = _agreed(accelerator, state.seconds + time.perf_counter() - started)
+            yield Step(state.step, terms, gradient, lr, state.seconds)
+
+
+def update(state: State, optim: Optim, lr: float) -> float:
+    """Change the weights and their average by the gradients there are; the norm of these.
+
+    Raises:
+        DivergedError: it is not finite; nothing is changed then.
+    """
+    accelerator = state.accelerator
+    gradient = torch.as_tensor(accelerator.clip_grad_norm_(state.network.parameters(), optim.clip)).item()
+    if not math.isfinite(gradient):
+        raise DivergedError(
+            f"the gradient is {gradient} at step {state.step + 1}",
+            todo="Go on from the last checkpoint with a smaller optim.lr",
+        )
+    state.whole = False
+    for group in state.optimizer.param_groups:
+        group["lr"] = lr
+    state.optimizer.step()
+    state.step += 1
+    average(state.ema, accelerator.unwrap_model(state.network), optim.ema, state.step)
+    state.whole = True
+    return gradient
+
+
+def _agreed(accelerator: Accelerator, seconds: float) -> float:
+    """The main process's clock: all processes must choose the same learning rate and the same end."""
+    if accelerator.num_processes == 1:
+        return seconds
+    return broadcast(torch.tensor(seconds, dtype=torch.float64, device=accelerator.device)).item()
 
 
 def accumulate(
@@ -216,55 +209,3 @@ def average(ema: nn.Module, network: nn.Module, decay: float, step: int) -> None
     decay = min(decay, (1 + step) / (10 + step))
     for mean, value in zip(ema.parameters(), network.parameters(), strict=True):
         mean.lerp_(value.to(mean.dtype), 1 - decay)
-
-
-class Checkpointing:
-    """Keeps a run's folder up to date: the log, the checkpoint, the figures of validation."""
-
-    def __init__(self, state: State, config: TrainConfig, run: Path, validate: Validate | None) -> None:
-        self._state, self._config, self._run, self._validate = state, config, run, validate
-        self._main = state.accelerator.is_main_process
-        if self._main:
-            text = json.dumps(config.to_dict(), indent=2)
-            (run / "config.json").write_text(text + "\n", encoding="utf-8")
-
-    def log(self, step: Step) -> None:
-        """One line of `log.jsonl`."""
-        self._write(
-            {"step": step.number, "seconds": round(step.seconds, 2), "lr": step.lr}
-            | {"loss": sum(step.terms.values()), "gradient_norm": step.gradient, **step.terms}
-        )
-
-    def checkpoint(self) -> None:
-        """Save, then validate."""
-        self.save()
-        if self._validate is not None and self._main:
-            self._state.ema.eval()
-            self._write({"step": self._state.step, "validation": self._validate(self._state.ema)})
-
-    def save(self) -> None:
-        """Write the checkpoint; only the main process does."""
-        state = self._state
-        if not self._main:
-            return
-        save(
-            Checkpoint(
-                step=state.step,
-                seconds=state.seconds,
-                model=_cpu(state.accelerator.unwrap_model(state.network).state_dict()),
-                ema=_cpu(state.ema.state_dict()),
-                optimizer=state.optimizer.state_dict(),
-                rng=torch.get_rng_state(),
-                config=self._config.to_dict(),
-            ),
-            self._run,
-        )
-
-    def _write(self, record: dict[str, Any]) -> None:
-        if self._main:
-            with (self._run / "log.jsonl").open("a", encoding="utf-8") as log:
-                log.write(json.dumps(record) + "\n")
-
-
-def _cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().cpu() for name, value in state.items()}

@@ -46,22 +46,32 @@ class LossWeights:
 
 
 def fusion_losses(
-    fused: Tensor, ir: Tensor, vis: Tensor, *, clean_ir: Tensor, clean_vis: Tensor, weights: LossWeights
+    fused: Tensor,
+    ir: Tensor,
+    vis: Tensor,
+    *,
+    clean_ir: Tensor,
+    clean_vis: Tensor,
+    weights: LossWeights,
+    steady: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Weighted terms by name; their sum is the training loss.
 
     Args:
         fused, ir, vis: the network's outputs, (B, T, 3, H, W); one-channel infrared is repeated.
         clean_ir, clean_vis: the targets, of the same shape.
+        steady: (B, T - 1) weights of the frame pairs in the variation towards the infrared target, which is
+            0 where that target flickers; None counts all pairs.
     """
     ir, clean_ir = (x.expand(-1, -1, 3, -1, -1) for x in (ir, clean_ir))
     terms = {
         **_fusion(fused.flatten(0, 1), clean_ir.flatten(0, 1), clean_vis.flatten(0, 1), weights),
         "fidelity_ir": weights.fidelity * fidelity(ir.flatten(0, 1), clean_ir.flatten(0, 1)),
         "fidelity_vis": weights.fidelity * fidelity(vis.flatten(0, 1), clean_vis.flatten(0, 1)),
-        "variation_ir": weights.variation * variation(ir, clean_ir),
+        "variation_ir": weights.variation * variation(ir, clean_ir, steady),
         "variation_vis": weights.variation * variation(vis, clean_vis),
-        "variation_fused": weights.variation * (variation(fused, clean_ir) + variation(fused, clean_vis)),
+        "variation_fused": weights.variation
+        * (variation(fused, clean_ir, steady) + variation(fused, clean_vis)),
         "steadiness": weights.steadiness * variation(brightness(fused), brightness(clean_vis)),
     }
     return {name: term for name, term in terms.items() if _weight(name, weights) > 0}
@@ -115,11 +125,17 @@ def fidelity(restored: Tensor, clean: Tensor) -> Tensor:
     return F.l1_loss(restored, clean) + F.l1_loss(r_x, c_x) + F.l1_loss(r_y, c_y)
 
 
-def variation(x: Tensor, clean: Tensor) -> Tensor:
-    """How far frame-to-frame changes differ from those of the clean clip, (B, T, 3, H, W); 0 if T = 1."""
+def variation(x: Tensor, clean: Tensor, steady: Tensor | None = None) -> Tensor:
+    """How far frame-to-frame changes differ from those of the clean clip, (B, T, ...); 0 if T = 1.
+
+    The mean over all pairs of frames, of which those that `steady` (B, T - 1) weighs with 0 are left out.
+    """
     if x.shape[1] < 2:
         return x.new_zeros(())
-    return F.l1_loss(x.diff(dim=1), clean.diff(dim=1))
+    if steady is None:
+        return F.l1_loss(x.diff(dim=1), clean.diff(dim=1))
+    errors = (x.diff(dim=1) - clean.diff(dim=1)).abs().flatten(2).mean(2)
+    return (errors * steady).mean()
 
 
 def brightness(x: Tensor) -> Tensor:

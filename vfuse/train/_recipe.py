@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from vfuse.models import Output
+from vfuse.errors import UsageError
+from vfuse.models import MODELS, Output
 from vfuse.registry import Registry
 from vfuse.train._clips import Batch
-from vfuse.train._config import TrainConfig
+from vfuse.train._config import Network, TrainConfig
 
 Losses = Callable[[Output, Batch, TrainConfig], dict[str, Tensor]]
+
+
+def whole_network(config: TrainConfig) -> nn.Module:
+    """The network as it is registered.
+
+    Raises:
+        UsageError: the settings leave out parts, which only VideoFusion has.
+    """
+    if config.network != Network():
+        raise UsageError(f"{config.model} has no parts to leave out", todo="Remove --set network.…")
+    return MODELS[config.model].build()
 
 
 @dataclass(frozen=True)
@@ -23,11 +36,26 @@ class Recipe:
         name: of the model it trains.
         presets: preset name to config; "default" is our own, "paper" and "official" follow the publication.
         losses: weighted terms by name of one batch; their sum is minimised.
+        build: makes the network that the settings ask for, with its initialisation.
     """
 
     name: str
     presets: Mapping[str, TrainConfig]
     losses: Losses
+    build: Callable[[TrainConfig], nn.Module] = whole_network
+
+    def preset(self, name: str) -> TrainConfig:
+        """The settings of that name.
+
+        Raises:
+            UsageError: there is none; with a suggestion.
+        """
+        if name not in self.presets:
+            close = get_close_matches(name, self.presets, n=1)
+            hint = f"Did you mean {close[0]!r}? " if close else ""
+            known = f"Known: {', '.join(self.presets)}"
+            raise UsageError(f"{self.name} has no preset {name!r}", todo=hint + known)
+        return self.presets[name]
 
 
 RECIPES: Registry[Recipe] = Registry("recipe", package="vfuse.train")

@@ -10,11 +10,16 @@ import torch
 from torch import Generator, Tensor, nn
 
 from vfuse.io.cache import CachedClip
+from vfuse.metrics import measure
 from vfuse.models import Output
 from vfuse.train._degrade import degrade_infrared, degrade_visible
 from vfuse.train._losses import ycbcr
 
+Pair = tuple[Tensor, Tensor]
+"""Infrared (T, 1, H, W) and visible (T, 3, H, W), float32 in [0, 1]."""
+
 FRAMES = 7  # of each clip, from its middle
+METRICS = ("en", "sd", "sf", "mi", "ssim", "vif")  # of the fused middle frame
 
 
 def validator(
@@ -30,9 +35,11 @@ def validator(
         preview: given a name and (3, H, 3 W) RGB: infrared, visible and fused frame side by side.
 
     Returns:
-        Figures by name: `ir_gain`, `vis_gain` dB of the restored over the degraded sources; `clean_ir`,
-        `clean_vis` PSNR in dB of clean sources passed through; `fused`, `clean_fused` mean absolute error of
-        the fused luma against the brighter clean source, in grey levels of 255.
+        Figures by name: `fused`, `clean_fused` mean absolute error of the fused luma against the brighter
+        clean source, in grey levels of 255; `METRICS` of the fused middle frame against the clean sources,
+        from degraded and (`clean_…`) from clean input. Of networks that restore also `ir_gain`, `vis_gain`
+        dB of the restored over the degraded sources, and `clean_ir`, `clean_vis` PSNR in dB of clean sources
+        passed through.
     """
 
     def validate(network: nn.Module) -> dict[str, float]:
@@ -47,23 +54,36 @@ def _figures(
 ) -> dict[str, float]:
     clean, degraded = _inputs(clip)
     restored, kept = (_run(network, pair, precision=precision) for pair in (degraded, clean))
-    if restored.ir is None or restored.vis is None or kept.ir is None or kept.vis is None:
-        raise ValueError("validation is for networks that restore their sources")
     if preview is not None:
         views = (degraded[0].expand(-1, 3, -1, -1), degraded[1], restored.fused[0])
         preview(clip.name, torch.cat([view[len(view) // 2] for view in views], dim=-1))
-    target = torch.maximum(clean[0], ycbcr(clean[1])[0])
+    return {
+        **_gains(restored, kept, clean=clean, degraded=degraded),
+        **_fusion(restored.fused[0], clean, prefix=""),
+        **_fusion(kept.fused[0], clean, prefix="clean_"),
+    }
+
+
+def _gains(restored: Output, kept: Output, *, clean: Pair, degraded: Pair) -> dict[str, float]:
+    """What restoration brings, and what it costs on clean input, in dB; empty without restoration."""
+    if restored.ir is None or restored.vis is None or kept.ir is None or kept.vis is None:
+        return {}
     return {
         "ir_gain": psnr(restored.ir[0, :, :1], clean[0]) - psnr(degraded[0], clean[0]),
         "vis_gain": psnr(restored.vis[0], clean[1]) - psnr(degraded[1], clean[1]),
         "clean_ir": psnr(kept.ir[0, :, :1], clean[0]),
         "clean_vis": psnr(kept.vis[0], clean[1]),
-        "fused": 255 * float((ycbcr(restored.fused[0])[0] - target).abs().mean()),
-        "clean_fused": 255 * float((ycbcr(kept.fused[0])[0] - target).abs().mean()),
     }
 
 
-Pair = tuple[Tensor, Tensor]
+def _fusion(fused: Tensor, clean: Pair, *, prefix: str) -> dict[str, float]:
+    """How good fused frames (T, 3, H, W) are, beside the clean sources."""
+    target = torch.maximum(clean[0], ycbcr(clean[1])[0])
+    middle = len(fused) // 2
+    scores = measure(fused[middle], ir=clean[0][middle], vis=clean[1][middle], metrics=METRICS)
+    figures = {"fused": 255 * float((ycbcr(fused)[0] - target).abs().mean())}
+    figures |= {name: score for name, score in scores.items() if score is not None}
+    return {f"{prefix}{name}": value for name, value in figures.items()}
 
 
 def _inputs(clip: CachedClip) -> tuple[Pair, Pair]:
@@ -86,7 +106,9 @@ def _run(network: nn.Module, pair: Pair, *, precision: str) -> Output:
     device = next(network.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         output = network(*(x[None].to(device) for x in pair))
-    return Output(*(None if x is None else x.float().cpu().clamp(0, 1) for x in output))
+    fused, ir, vis = (None if x is None else x.float().cpu().clamp(0, 1) for x in output)
+    assert fused is not None, "every network fuses"
+    return Output(fused, ir, vis)
 
 
 def psnr(x: Tensor, reference: Tensor) -> float:

@@ -11,20 +11,25 @@
 | variation loss      | 100                 | 10                       | 10                          |
 | SSIM, second intens.| absent              | 1, 1                     | 1, 1                        |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
+| flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
 
 The paper degrades every clip at full strength; a network trained so damages clean input. Ours sees every
-strength from none upwards, each stream on its own.
+strength from none upwards, each stream on its own. The ablations of the paper are
+settings: `network.bicam`, `network.cmdrm` and `network.cmgf` set to false, or a weight of the losses to 0.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from vfuse.models import Output
+from vfuse.models import MODELS, Output
+from vfuse.models.videofusion import Scale, VideoFusion
 from vfuse.train._clips import Batch
-from vfuse.train._config import Optim, Sampling, TrainConfig
+from vfuse.train._config import Network, Optim, Sampling, TrainConfig
 from vfuse.train._losses import LossWeights, fusion_losses
 from vfuse.train._recipe import RECIPES, Recipe
 
@@ -40,7 +45,29 @@ def losses(output: Output, batch: Batch, config: TrainConfig) -> dict[str, Tenso
         clean_ir=batch.clean_ir,
         clean_vis=batch.clean_vis,
         weights=config.loss,
+        steady=batch.steady if config.steady else None,
     )
+
+
+def build(config: TrainConfig) -> nn.Module:
+    """The network of the config, without the parts that its settings leave out."""
+    kept, entry = config.network, MODELS[config.model]
+    if kept == Network():
+        return entry.build()
+    with torch.device("meta"):  # only asked for its sizes
+        sizes = cast(VideoFusion, entry.build()).config
+    network = VideoFusion(
+        replace(
+            sizes,
+            bicam=sizes.bicam if kept.bicam else (0, 0, 0),
+            fuse=sizes.fuse if kept.cmgf else (False, False, False),
+        )
+    )
+    if not kept.cmdrm:
+        for module in network.scales:
+            scale = cast(Scale, module)
+            scale.reinforce_ir = scale.reinforce_vis = None
+    return network
 
 
 _STORED = Sampling(height=128, width=128, batch=12, stored=1.0, clean=0.0, weak=0.0, flip=0.0, reverse=0.0)
@@ -50,6 +77,7 @@ DEFAULT = TrainConfig(model="videofusion-s", loss=LossWeights(gradient=10.0))
 OFFICIAL = TrainConfig(
     model="videofusion",
     precision="float32",
+    steady=False,
     sampling=replace(_STORED, frames=6),
     optim=Optim(
         lr=1e-4, final=0.01, warmup=5000, steps=500_000, beta2=0.999, weight_decay=1e-5, clip=0.01, ema=0.0
@@ -59,6 +87,7 @@ OFFICIAL = TrainConfig(
 PAPER = TrainConfig(
     model="videofusion",
     precision="float32",
+    steady=False,
     sampling=replace(_STORED, frames=7),
     optim=Optim(
         lr=1e-4, final=0.1, warmup=0, steps=220_000, beta2=0.999, weight_decay=1e-5, clip=1.0, ema=0.0
@@ -66,11 +95,12 @@ PAPER = TrainConfig(
     loss=LossWeights(consistency=0.0, ssim=0.0, variation=100.0),
 )
 
-RECIPES.add(Recipe("videofusion-s", {"default": DEFAULT}, losses))
+RECIPES.add(Recipe("videofusion-s", {"default": DEFAULT}, losses, build))
 RECIPES.add(
     Recipe(
         "videofusion",
         {"default": replace(DEFAULT, model="videofusion"), "paper": PAPER, "official": OFFICIAL},
         losses,
+        build,
     )
 )
