@@ -54,6 +54,11 @@ class Measuring:
     features: Features | None = None
     column: float | None = None
 
+    @property
+    def about_fusion(self) -> list[Metric]:
+        """The metrics without those that judge a restored source, whatever was fused."""
+        return [entry for entry in self.metrics if entry.needs != "reference"]
+
     def labelled(self, values: Mapping[str, Value]) -> dict[str, Value]:
         """The values under their printed names."""
         entries = {entry.name: entry for entry in self.metrics}
@@ -98,9 +103,10 @@ def measure_moment(
         step = SourceStep(earlier_sources, sources, flow=measuring.flow, features=measuring.features)
     for method, image in fused.items():
         frame = Frame(sources, image)
-        values = of_frame(measuring.metrics, frame)
+        metrics = measuring.about_fusion if method in TRIVIAL else measuring.metrics
+        values = of_frame(metrics, frame)
         if step is not None and earlier is not None:
-            values |= of_step(measuring.metrics, Step(step, earlier[method], image))
+            values |= of_step(metrics, Step(step, earlier[method], image))
         rows[method] = _row(now, image, measuring, values)
         flags[method] = frozenset(frame.flags.union(*(pair.flags for pair in frame.pairs)))
     streams = {"ir": sources.ir, "vis": sources.vis}
