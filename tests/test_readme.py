@@ -37,7 +37,8 @@ if not LINES:
 def folder(tmp_path_factory):
     """Where the commands run: a sample pair and the shipped weights stand in for the reader's own files."""
     folder = tmp_path_factory.mktemp("readme")
-    made = runner.invoke(app, ["sample", str(folder / "sample")])
+    small = ["--size", "160x120", "--seconds", "3"]
+    made = runner.invoke(app, ["sample", str(folder / "sample"), *small])
     assert made.exit_code == 0, made.stderr
     for name in ("ir.mp4", "vis.mp4"):
         shutil.copy(folder / "sample" / name, folder / name)
