@@ -113,6 +113,7 @@ def test_repeated_frames_are_found_and_left_out(made: Scene, tmp_path: Path):
     paths = doubled.write(tmp_path / "doubled")
     scores = score(paths)
     assert scores.clips[0].repeats == {"ir": (1, 3, 5), "vis": (1, 3, 5)}
+    assert score(paths, start=2 / RATE).clips[0].repeats["ir"] == (3, 5)
     kept = [values for values in mine(score(paths, unique=True)) if "warp[dis]" in values]
     assert len(kept) == 2
     assert [v["warp[dis]"] for v in kept] == [v["warp[dis]"] for v in mine(scores) if v.get("warp[dis]")]
@@ -140,6 +141,7 @@ def test_degraded_input_is_scored_against_the_clean_frames(
         np.mean(10 * np.log10(255**2 / np.array(error)))
     )
     assert scores.summary("mine", "psnr_vis").mean == float("inf")
+    assert scores.summary("mean of both", "psnr_ir") is None
     assert scores.summary("infrared only", "mi").mean < score(paths).summary("infrared only", "mi").mean
     with pytest.raises(UsageError, match="--reference-ir"):
         score(paths, metrics=metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,15 @@ from vfuse.metrics._resnet import ResNet18, resnet18_features
 # torchvision 0.29.1 with `generated` weights and `picture` inputs: mean, standard deviation, some values.
 RESNET = (2.189103, 55.14308, -117.5007, -79.86005, -15.31024, 46.58906)
 RAFT = (6.544667, 3.824313, 2.379952, 2.684952, -0.01948094, 4.188211)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """The pictures are tiny: threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def generated(network: nn.Module) -> dict[str, Tensor]:

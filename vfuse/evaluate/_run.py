@@ -103,9 +103,9 @@ def _score(
                 sources[stream].append(measured.sources[stream])
             for stream, value in measured.changes.items():
                 changes[stream].append(value)
-    repeated = _repeated(changes) if options.every == 1 else {}
+    repeated = _repeated(changes, first=pair.first) if options.every == 1 else {}
     if options.unique:
-        left_out = {pair.first + frame for frames in repeated.values() for frame in frames}
+        left_out = {frame for frames in repeated.values() for frame in frames}
         rows = {method: _without_steps(kept, left_out, options) for method, kept in rows.items()}
     curves = {stream: np.array([row.brightness for row in kept]) for stream, kept in (sources | rows).items()}
     runs = [
@@ -139,10 +139,12 @@ def _clip(
     )
 
 
-def _repeated(changes: Mapping[str, list[float]]) -> dict[str, tuple[int, ...]]:
-    """Stream to the frames, counted from the first scored one, that repeat the one before."""
+def _repeated(changes: Mapping[str, list[float]], *, first: int) -> dict[str, tuple[int, ...]]:
+    """Stream to the frames that repeat the one before; the changes start at frame `first`."""
     found = {stream: repeats(np.array(values)) for stream, values in changes.items()}
-    return {stream: tuple(int(t) + 1 for t in np.flatnonzero(marks)) for stream, marks in found.items()}
+    return {
+        stream: tuple(first + int(t) + 1 for t in np.flatnonzero(marks)) for stream, marks in found.items()
+    }
 
 
 def _without_steps(rows: list[Row], left_out: set[int], options: ScoreOptions) -> list[Row]:
