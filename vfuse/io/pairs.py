@@ -13,11 +13,9 @@ from vfuse.errors import PairError, UsageError
 from vfuse.io.images import missing_numbers
 from vfuse.io.probe import VideoInfo, is_same_file
 from vfuse.io.reader import Frame, frame_range, read_frames, read_range
+from vfuse.io.thermal import Thermal, ThermalOptions, displayer, look, thermal_warnings
 
-# Mean distance between the largest and the smallest of R, G and B: a compressed grey video stays below
-# the first number, a colour video or a false-colour palette lies above the second.
-_GREY_SPREAD = 5 / 255
-_COLOUR_SPREAD = 8 / 255
+_GREY_SPREAD = 5 / 255  # mean distance between the largest and the smallest of R, G and B of compressed grey
 _SAME_RATE = 1e-3  # relative: 29.97 and 30 fps may pass, if the clip is too short for half a frame of drift
 
 
@@ -33,6 +31,7 @@ class PairPlan:
         start, end: times in seconds where the visible video is cut; None where it is not.
         first: index in both inputs of the first pair.
         times: seconds from the first frame of the inputs, one per pair.
+        thermal: how the infrared is brought to one channel in display range.
     """
 
     ir: VideoInfo
@@ -45,6 +44,7 @@ class PairPlan:
     end: float | None
     first: int
     times: tuple[float, ...] = field(repr=False)
+    thermal: Thermal = field(default=Thermal())
 
 
 def plan_pair(
@@ -55,6 +55,7 @@ def plan_pair(
     start: float | None = None,
     end: float | None = None,
     frames: int | None = None,
+    thermal: ThermalOptions | None = None,
 ) -> PairPlan:
     """Check that two inputs agree in size, length and rate, and choose the frames to fuse.
 
@@ -62,6 +63,7 @@ def plan_pair(
         fps: play one pair after the other at this rate, whatever the inputs say; it also gives images a rate.
         start, end: seconds from the first frame; `end` is exclusive.
         frames: at most so many pairs, counted from `start`.
+        thermal: how to understand the infrared; a few of its frames are decoded for that.
 
     Raises:
         PairError: the inputs disagree (each value is named), or no frame lies between `start` and `end`.
@@ -92,6 +94,7 @@ def plan_pair(
         end=times[stop] if stop < len(times) else None,
         first=first,
         times=times[first:stop],
+        thermal=look(ir, thermal or ThermalOptions(), first=first, stop=stop),
     )
 
 
@@ -109,13 +112,15 @@ def read_pairs(plan: PairPlan) -> AbstractContextManager[Iterator[FramePair]]:
 
 
 def pair_warnings(plan: PairPlan) -> list[str]:
-    """What looks wrong about a usable pair, in one sentence each; decodes up to two frames of each file."""
+    """What looks wrong about a usable pair, in one sentence each; may decode two frames."""
     warnings: list[str] = []
     named = (("infrared", plan.ir), ("visible", plan.vis))
     if is_same_file(plan.ir.path, plan.vis.path):
         warnings.append(f"infrared and visible are the same file: {plan.vis.path}")
-    elif all(info.stream is None for _, info in named):
-        warnings += _colour_warnings(_spread(plan, plan.ir), _spread(plan, plan.vis))
+    elif not plan.thermal.recognised and plan.vis.stream is None and _spread(plan, plan.vis) < _GREY_SPREAD:
+        warnings.append("the infrared is coloured and the visible is grey: are the two swapped?")
+    else:
+        warnings += thermal_warnings(plan.thermal)
     for name, info in named:
         if info.interlaced:
             warnings.append(
@@ -208,14 +213,16 @@ def _clock(ir: VideoInfo, vis: VideoInfo) -> VideoInfo:
 
 
 def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
-    with _open(plan, plan.ir, grey=True) as ir_frames, _open(plan, plan.vis, grey=False) as vis_frames:
+    display = displayer(plan.thermal)
+    grey = plan.thermal.grey
+    with _open(plan, plan.ir, grey=grey) as ir_frames, _open(plan, plan.vis, grey=False) as vis_frames:
         index = 0
         while True:
             ir, vis = next(ir_frames, None), next(vis_frames, None)
             if ir is None or vis is None:
                 break
             time = plan.times[index] - plan.times[0]
-            yield FramePair(ir=ir.pixels, vis=vis.pixels, index=index, time=time)
+            yield FramePair(ir=display(ir.pixels), vis=vis.pixels, index=index, time=time)
             index += 1
         if ir is not None or vis is not None or index != plan.num_frames:
             ended, path = ("infrared", plan.ir.path) if ir is None else ("visible", plan.vis.path)
@@ -246,11 +253,3 @@ def _spread(plan: PairPlan, info: VideoInfo) -> float:
             for frame in frames:
                 spreads.append(float((frame.pixels.amax(0) - frame.pixels.amin(0)).mean()))
     return sum(spreads) / len(spreads)
-
-
-def _colour_warnings(ir: float, vis: float) -> list[str]:
-    if ir < _COLOUR_SPREAD:
-        return []
-    if vis < _GREY_SPREAD:
-        return ["the infrared is coloured and the visible is grey: are the two swapped?"]
-    return ["the infrared is coloured; only its brightness is used"]
