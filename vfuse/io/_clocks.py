@@ -53,9 +53,9 @@ def nearest_frames(ir: VideoInfo, vis: VideoInfo, *, offset: float, rate: float)
     return first, indices
 
 
-def read_indices(info: VideoInfo, indices: tuple[int, ...]) -> Generator[Frame]:
+def read_indices(info: VideoInfo, indices: tuple[int, ...], *, grey: bool) -> Generator[Frame]:
     """Decode the frames with these indices, which never fall; one wanted twice is given twice."""
-    with read_range(info, grey=True, first=indices[0], stop=indices[-1] + 1) as frames:
+    with read_range(info, grey=grey, first=indices[0], stop=indices[-1] + 1) as frames:
         at = indices[0] - 1
         frame: Frame | None = None
         for index in indices:

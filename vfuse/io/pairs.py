@@ -10,10 +10,12 @@ from itertools import islice
 
 from vfuse.clip import FramePair
 from vfuse.errors import PairError, UsageError
+from vfuse.io._clocks import PairLink, nearest_frames, read_indices
 from vfuse.io.images import missing_numbers
 from vfuse.io.probe import VideoInfo, is_same_file
 from vfuse.io.reader import Frame, frame_range, read_frames, read_range
 from vfuse.io.thermal import Thermal, ThermalOptions, displayer, look, thermal_warnings
+from vfuse.io.warp import Place, Warp, placer
 
 _GREY_SPREAD = 5 / 255  # mean distance between the largest and the smallest of R, G and B of compressed grey
 _SAME_RATE = 1e-3  # relative: 29.97 and 30 fps may pass, if the clip is too short for half a frame of drift
@@ -25,13 +27,15 @@ class PairPlan:
 
     Attributes:
         ir, vis: the inputs as probed.
-        width, height: pixels of both, as displayed.
+        width, height: pixels of the pairs.
         fps: frames a second of the pair; the mean when its times are uneven.
         num_frames: number of pairs that `read_pairs` yields.
         start, end: times in seconds where the visible video is cut; None where it is not.
-        first: index in both inputs of the first pair.
+        first: index of the first pair in the visible input, and in the infrared unless `ir_indices` says.
         times: seconds from the first frame of the inputs, one per pair.
         thermal: how the infrared is brought to one channel in display range.
+        ir_indices: infrared frame of each pair, where they are paired by time; else empty.
+        warp: how the frames come onto one canvas, where they do not fit as they are.
     """
 
     ir: VideoInfo
@@ -45,6 +49,13 @@ class PairPlan:
     first: int
     times: tuple[float, ...] = field(repr=False)
     thermal: Thermal = field(default=Thermal())
+    ir_indices: tuple[int, ...] = field(default=(), repr=False)
+    warp: Warp | None = None
+
+    @property
+    def repeated(self) -> int:
+        """How many pairs show an infrared frame again."""
+        return sum(a == b for a, b in zip(self.ir_indices, self.ir_indices[1:], strict=False))
 
 
 def plan_pair(
@@ -56,6 +67,7 @@ def plan_pair(
     end: float | None = None,
     frames: int | None = None,
     thermal: ThermalOptions | None = None,
+    link: PairLink | None = None,
 ) -> PairPlan:
     """Check that two inputs agree in size, length and rate, and choose the frames to fuse.
 
@@ -64,37 +76,47 @@ def plan_pair(
         start, end: seconds from the first frame; `end` is exclusive.
         frames: at most so many pairs, counted from `start`.
         thermal: how to understand the infrared; a few of its frames are decoded for that.
+        link: how inputs of other clocks or views belong together.
 
     Raises:
         PairError: the inputs disagree (each value is named), or no frame lies between `start` and `end`.
         UsageError: an impossible range, or two streams.
     """
     _check_request(ir, vis, fps=fps, start=start, end=end, frames=frames)
-    _check_agreement(ir, vis, retimed=fps is not None)
-    clock = _clock(ir, vis)
+    link = link or PairLink()
+    _check_agreement(ir, vis, retimed=fps is not None, link=link)
+    clock = vis if link.clocks else _clock(ir, vis)
     times = clock.times or ()
     if fps is not None:
         times = tuple(k / float(fps) for k in range(len(times)))
     first, stop = frame_range(times, start=start, end=end)
+    begin, indices = 0, list[int]()
+    if link.clocks is not None:
+        begin, indices = nearest_frames(ir, vis, offset=link.clocks[0], rate=link.clocks[1])
+        first, stop = max(first, begin), min(stop, begin + len(indices))
     stop = stop if frames is None else min(stop, first + frames)
-    if first == stop:
+    if first >= stop:
         raise PairError(
             f"no frame lies between {start or 0:g} s and {'the end' if end is None else f'{end:g} s'}",
             where=vis.path,
             todo=f"The last of its {len(times)} frames is at {max(times, default=0):.2f} s",
         )
+    chosen = indices[first - begin : stop - begin]
+    seen = chosen or [first, stop - 1]
     return PairPlan(
         ir=ir,
         vis=vis,
-        width=vis.width,
-        height=vis.height,
+        width=link.warp.width if link.warp else vis.width,
+        height=link.warp.height if link.warp else vis.height,
         fps=fps or clock.fps,
         num_frames=stop - first,
         start=times[first] if first else None,
         end=times[stop] if stop < len(times) else None,
         first=first,
         times=times[first:stop],
-        thermal=look(ir, thermal or ThermalOptions(), first=first, stop=stop),
+        thermal=look(ir, thermal or ThermalOptions(), first=seen[0], stop=seen[-1] + 1),
+        ir_indices=tuple(chosen),
+        warp=link.warp,
     )
 
 
@@ -134,6 +156,8 @@ def pair_warnings(plan: PairPlan) -> list[str]:
         if gaps:
             more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
             warnings.append(f"the {name} image numbers jump from {gaps[0]}{more}: {info.path}")
+    if plan.repeated:
+        warnings.append(f"{plan.repeated} of {plan.num_frames} infrared frames are shown again")
     return warnings
 
 
@@ -158,20 +182,21 @@ def _check_request(
         raise UsageError(f"the number of frames must be at least 1, not {frames}")
 
 
-def _check_agreement(ir: VideoInfo, vis: VideoInfo, *, retimed: bool) -> None:
+def _check_agreement(ir: VideoInfo, vis: VideoInfo, *, retimed: bool, link: PairLink) -> None:
     """Raise one PairError with all disagreements."""
     wrong: list[str] = []
     todo: list[str] = []
-    if (ir.width, ir.height) != (vis.width, vis.height):
+    if link.warp is None and (ir.width, ir.height) != (vis.width, vis.height):
         wrong.append(f"the infrared is {ir.width}x{ir.height}, the visible {vis.width}x{vis.height}")
-        todo.append("scale one to the size of the other")
-    rates = "" if retimed else _rate_difference(ir, vis)
+        todo.append("bring them together with --align auto, or scale one to the size of the other")
+    timed = link.clocks is not None
+    rates = "" if retimed or timed else _rate_difference(ir, vis)
     if rates:
         wrong.append(rates)
-        todo.append("convert one to the rate of the other, or pair frame by frame with --fps")
-    if None not in (ir.num_frames, vis.num_frames) and ir.num_frames != vis.num_frames:
+        todo.append("pair by time with --sync auto, or frame by frame with --fps")
+    if not timed and None not in (ir.num_frames, vis.num_frames) and ir.num_frames != vis.num_frames:
         wrong.append(f"the infrared has {_length(ir)}, the visible {_length(vis)}")
-        todo.append("cut both to the common part")
+        todo.append("take the common part with --sync auto, or cut both to it")
     if wrong:
         advice = ", then ".join(todo)
         raise PairError(
@@ -214,15 +239,16 @@ def _clock(ir: VideoInfo, vis: VideoInfo) -> VideoInfo:
 
 def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
     display = displayer(plan.thermal)
-    grey = plan.thermal.grey
-    with _open(plan, plan.ir, grey=grey) as ir_frames, _open(plan, plan.vis, grey=False) as vis_frames:
+    place = _placer(plan)
+    with _open_ir(plan) as ir_frames, _open(plan, plan.vis, grey=False) as vis_frames:
         index = 0
         while True:
             ir, vis = next(ir_frames, None), next(vis_frames, None)
             if ir is None or vis is None:
                 break
             time = plan.times[index] - plan.times[0]
-            yield FramePair(ir=display(ir.pixels), vis=vis.pixels, index=index, time=time)
+            pixels = place(display(ir.pixels), vis.pixels)
+            yield FramePair(ir=pixels[0], vis=pixels[1], index=index, time=time)
             index += 1
         if ir is not None or vis is not None or index != plan.num_frames:
             ended, path = ("infrared", plan.ir.path) if ir is None else ("visible", plan.vis.path)
@@ -231,6 +257,19 @@ def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
                 where=path,
                 todo="Cut both to the common part",
             )
+
+
+def _placer(plan: PairPlan) -> Place:
+    if plan.warp is None:
+        return lambda ir, vis: (ir, vis)
+    sizes = [(info.width, info.height) for info in (plan.ir, plan.vis)]
+    return placer(plan.warp, ir_size=sizes[0], vis_size=sizes[1])
+
+
+def _open_ir(plan: PairPlan) -> AbstractContextManager[Iterator[Frame]]:
+    if plan.ir_indices:
+        return closing(read_indices(plan.ir, plan.ir_indices, grey=plan.thermal.grey))
+    return _open(plan, plan.ir, grey=plan.thermal.grey)
 
 
 def _open(plan: PairPlan, info: VideoInfo, *, grey: bool) -> AbstractContextManager[Iterator[Frame]]:

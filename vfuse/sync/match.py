@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vfuse.sync.motion import Curve, Floats, Thumbnails, freezes, motion_curve
 
 _STEP = 1 / 60  # seconds: spacing of the common time grid
-_TREND_SECONDS = 1.5  # slower changes of the energy say nothing about the moment
+_TREND_SECONDS = 4.0  # slower changes of the energy say nothing about the moment
 _LEAST_OVERLAP = 3.0  # seconds, or half of the shorter stream if that is less
 _NEAR = 0.4  # seconds around a peak that belong to it
 _SEGMENT_SECONDS = 2.5
@@ -23,7 +23,7 @@ _LEAST_SCORE = 0.1  # correlation of a piece that has found its place
 _OTHER_RATE = 1.3  # a clock that runs at another rate must explain the motion so much better
 _SIGNIFICANT = 3.5  # peak over the spread of all other lags ...
 _WITNESSES = 6  # ... or so many pieces that agree; chance gives a piece one time in ten
-_DISTINCT = 1.05  # peak over the next one: steps and wheels repeat themselves
+_DISTINCT = 1.12  # peak over the next one: steps and wheels repeat themselves
 _AGREEING = 0.6  # share of the pieces that lie within one frame of the line
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Floats: TypeAlias = NDArray[np.float32]
 
 THUMB = (32, 24)  # width, height of what is kept of a frame
-CELLS = (8, 6)  # columns, rows of the energy grid
+CELLS = (16, 12)  # columns, rows of the energy grid
 _REPEAT = 0.12  # times the usual change: less counts as the same frame shown again
 _LEAST_CHANGE = 2e-5  # mean change in [0, 1] of a frame that is not a repeat, whatever is usual
 _GAP_INTERVALS, _GAP_SECONDS = 2.5, 0.12  # a longer step between different frames leaves the motion unknown
@@ -49,7 +49,7 @@ class Curve:
 
     Attributes:
         times: (M,) float64 seconds: midway between the two frames compared.
-        energy: (M, 48) float32 mean absolute change in each cell, without the change of the whole frame.
+        energy: (M, 192) float32 mean absolute change in each cell, without the change of the whole frame.
         known: (M,) bool: False across a freeze or a gap.
     """
 

@@ -1,0 +1,148 @@
+"""How accurate `vfuse align` is: random homographies on registered pairs, and the true flow of MSRS.
+
+    python benchmarks/align.py --data ../shared/data --split test --trials 100
+
+Each trial warps the infrared of a registered pair by a random homography (scale x0.5 to x2, rotation +-10 degrees,
+shift +-20 %, corners moved by up to 3 %) and asks for it back. The error is the mean distance, in visible pixels, at
+the corners of the area both views show. Published registrations are themselves off by some pixels (parallax, hand
+labels), so the error against the pair's own best fit, found without the warp, stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from vfuse.align import fit_views
+from vfuse.align._views import View, corners, project
+from vfuse.align.fit import common_corners
+from vfuse.align.homography import refine
+
+SIZE = (640, 480)
+
+
+def pairs(data: Path, split: str, samples: int) -> Iterator[tuple[str, list[np.ndarray], list[np.ndarray]]]:
+    """Name, infrared and visible luma frames of every registered pair of a split."""
+    for folder in sorted((data / "m3svd/lossless" / split).iterdir()):
+        ir, vis = folder / "infrared_Enhance.mkv", folder / "visible_Enhance.mkv"
+        yield folder.name, video(ir, samples), video(vis, samples)
+    for vis in sorted((data / "m3svd/video" / split / "visible").glob("*.mp4")):
+        ir = data / "m3svd/video" / split / "infrared" / vis.name
+        yield vis.name, video(ir, samples), video(vis, samples)
+    stills = data / ("msrs/train" if split == "train" else "msrs/test_registration")
+    for vis in sorted((stills / "visible").iterdir()):
+        (ir,) = (stills / "infrared").glob(f"{vis.stem}.*")
+        yield f"msrs {vis.stem}", [picture(ir)], [picture(vis)]
+
+
+def picture(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+
+
+def video(path: Path, samples: int) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    chosen = np.linspace(0, len(frames) - 1, min(samples, len(frames)) + 2)[1:-1].round().astype(int)
+    return [frames[index].astype(np.float32) / 255 for index in sorted(set(chosen))]
+
+
+def random_rig(rng: np.random.Generator) -> np.ndarray:
+    """Visible to infrared pixels, over the range that `align` promises."""
+    scale, angle = 2 ** rng.uniform(-1, 1), np.radians(rng.uniform(-10, 10))
+    centre = (np.array(SIZE) - 1) / 2
+    matrix = np.eye(3)
+    matrix[:2, :2] = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix[:2, 2] = centre + rng.uniform(-0.2, 0.2, 2) * SIZE - matrix[:2, :2] @ centre
+    ends = corners(SIZE).astype(np.float32)
+    moved = (ends + rng.uniform(-0.03, 0.03, (4, 2)) * SIZE).astype(np.float32)
+    return matrix @ cv2.getPerspectiveTransform(ends, moved)
+
+
+def error(found: np.ndarray, true: np.ndarray) -> float:
+    area = common_corners(true, SIZE, SIZE)
+    return float(np.linalg.norm(project(np.linalg.inv(found), project(true, area)) - area, axis=1).mean())
+
+
+def own_fit(ir: list[np.ndarray], vis: list[np.ndarray]) -> np.ndarray:
+    """The registration of the pair as it is, from the published one on."""
+    views = View.of(ir), View.of(vis)
+    coarse = refine(*views, np.eye(3), pixels=320 * 240, steps=12)
+    return refine(*views, coarse.matrix, pixels=640 * 480, steps=10).matrix
+
+
+def trials(data: Path, split: str, count: int, seed: int) -> None:
+    sources, rows = list(pairs(data, split, 5)), []
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        name, ir, vis = sources[int(rng.integers(len(sources)))]
+        true = random_rig(rng)
+        begun = time.perf_counter()
+        fit = fit_views([cv2.warpPerspective(frame, true, SIZE) for frame in ir], vis)
+        row = {
+            "trial": index,
+            "pair": name,
+            "scale": round(fit.scale, 2),
+            "published": round(error(fit.matrix, true), 2),
+            "own": round(error(fit.matrix, true @ own_fit(ir, vis)), 2),
+            "trusted": fit.trusted,
+            "problems": list(fit.problems),
+            "seconds": round(time.perf_counter() - begun, 1),
+        }
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    for reference in ("published", "own"):
+        errors = np.array([row[reference] for row in rows])
+        trusted = np.array([row["trusted"] for row in rows])
+        worst = errors[trusted].max() if trusted.any() else float("nan")
+        print(
+            f"against the {reference} registration: <= 4 px in {np.mean(errors <= 4):.0%} of {count}, "
+            f"in {np.mean(errors[trusted] <= 4):.0%} of the {trusted.sum()} accepted; worst accepted {worst:.1f} px"
+        )
+
+
+def true_flow(data: Path) -> None:
+    """End-point error before and after one homography, on pairs that were warped non-rigidly."""
+    folder, before, after = data / "msrs/test_registration", [], []
+    for vis in sorted((folder / "visible").iterdir()):
+        (warped,) = (folder / "infrared_warped").glob(f"{vis.stem}.*")
+        flow = np.load(folder / "flow" / f"{vis.stem}.npz")["flow"].reshape(-1, 2)
+        grid = (
+            np.stack(np.meshgrid(np.arange(4, 640, 8), np.arange(4, 480, 8)), -1).reshape(-1, 2).astype(float)
+        )
+        true = (flow + 1) / 2 * (np.array(SIZE) - 1)  # warped(p) = infrared(true(p))
+        fit = fit_views([picture(warped)], [picture(vis)])
+        found = project(np.linalg.inv(fit.matrix), grid)
+        before.append(np.linalg.norm(grid - true, axis=1).mean())
+        after.append(np.linalg.norm((found if fit.trusted else grid) - true, axis=1).mean())
+        print(
+            f"{vis.stem}: {before[-1]:.2f} px before, {after[-1]:.2f} after, {fit.problems or 'accepted'}",
+            flush=True,
+        )
+    print(f"mean end-point error {np.mean(before):.2f} px before, {np.mean(after):.2f} px after")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--split", choices=("train", "test"), default="test")
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--flow", action="store_true", help="the true flow of MSRS instead of random homographies"
+    )
+    chosen = parser.parse_args()
+    if chosen.flow:
+        true_flow(chosen.data)
+    else:
+        trials(chosen.data, chosen.split, chosen.trials, chosen.seed)
+
+
+if __name__ == "__main__":
+    main()
