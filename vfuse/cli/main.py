@@ -140,8 +140,8 @@ app = build_app()
 
 def main() -> None:
     """Entry point of the `vfuse` script."""
-    # Before torch is loaded: its threads sleep while they wait, instead of spinning on the cores that decoding,
-    # encoding and everybody else need. Measured on two busy cores, 25 frames: 4 s instead of 58 to 128 s.
+    # Before torch is loaded: its threads sleep while they wait, instead of spinning on the cores that
+    # decoding and encoding need. Measured on two busy cores, 25 frames: 4 s instead of 58 to 128 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminate)
     app()
