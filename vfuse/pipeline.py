@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 
 from vfuse.device import cores_left_free
 from vfuse.errors import OutputError, UsageError
+from vfuse.io._clocks import PairLink
 from vfuse.io.pairs import PairPlan, pair_warnings, plan_pair, read_pairs
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.writer import WriteOptions, check_output, write_video
@@ -47,6 +48,7 @@ class FuseOptions:
         start, end: the part of the videos to fuse, in seconds from the first frame; None for all.
         frames: at most this many frames; None for all.
         fps: read both inputs as if they had this rate; needed for image folders, which carry none.
+        link: how inputs of other clocks, sizes or views belong together; see `vfuse.align.link.resolve_link`.
         restored_ir, restored_vis: where to write the cleaned sources, for networks that restore.
         compat: "official" repeats the published test scripts: windows without overlap of which the later one
             overwrites, and every frame stretched to its own minimum and maximum, which flickers.
@@ -60,6 +62,7 @@ class FuseOptions:
     end: float | None = None
     frames: int | None = None
     fps: Fraction | None = None
+    link: PairLink | None = None
     restored_ir: Path | None = None
     restored_vis: Path | None = None
     compat: Literal["official"] | None = None
@@ -135,6 +138,7 @@ def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPl
         start=options.start,
         end=options.end,
         frames=options.frames,
+        link=options.link,
     )
     for warning in pair_warnings(plan):
         log.warning(warning)

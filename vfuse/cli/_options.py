@@ -157,6 +157,34 @@ Fps = Annotated[
         rich_help_panel=PART,
     ),
 ]
+Sync = Annotated[
+    str,
+    typer.Option(
+        "--sync",
+        metavar="HOW",
+        help="Pair by time: auto finds the offset from what moves, a pair.json or a number of seconds (the "
+        "infrared time of the first visible frame) gives it, none pairs frame by frame.",
+        rich_help_panel=PART,
+    ),
+]
+Align = Annotated[
+    str,
+    typer.Option(
+        "--align",
+        metavar="HOW",
+        help="Bring both views together: auto finds the geometry, a pair.json of `vfuse align` gives it, none "
+        "takes the frames as they are.",
+        rich_help_panel=PART,
+    ),
+]
+CanvasName = Annotated[
+    Literal["vis", "ir", "common"],
+    typer.Option(
+        "--canvas",
+        help="With --align, what the result shows: the visible's frame, the infrared's, or what both see.",
+        rich_help_panel=PART,
+    ),
+]
 Window = Annotated[
     int | None,
     typer.Option(

@@ -44,6 +44,9 @@ def fuse(
     end: o.End = None,
     frames: o.Frames = None,
     fps: o.Fps = None,
+    sync: o.Sync = "none",
+    align: o.Align = "none",
+    canvas: o.CanvasName = "vis",
     window: o.Window = None,
     overlap: o.Overlap = None,
     compat: o.Compat = None,
@@ -59,6 +62,7 @@ def fuse(
 
     import torch
 
+    from vfuse.align.link import resolve_link
     from vfuse.io.writer import WriteOptions
     from vfuse.models._load import load_model
     from vfuse.pipeline import DEFAULT_MODEL, FuseOptions, fuse_video
@@ -73,6 +77,7 @@ def fuse(
         end=end,
         frames=frames,
         fps=rate,
+        link=resolve_link(ir, vis, sync=sync, align=align, canvas=canvas),
         restored_ir=restored_ir,
         restored_vis=restored_vis,
         compat=compat,
