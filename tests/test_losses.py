@@ -24,7 +24,7 @@ GOLDEN = {
     "variation_vis": 0.1746267759658314,
     "variation_fused": 1.1724866699924148,
 }
-ALL = LossWeights(steadiness=1.0, sharpness=1.0)
+ALL = LossWeights(steadiness=1.0, sharpness=1.0, targets=1.0)
 OURS = ("steadiness", "sharpness")  # terms that neither the paper nor the released code has
 PUBLISHED = [field.name for field in fields(LossWeights) if field.name not in OURS]
 GRADIENTS = {"fused": 1.3486459285472734, "ir": 0.7540988288490631, "vis": 0.698110502940571}
@@ -162,3 +162,14 @@ def test_sharpness_sees_blur_but_not_a_shift_inside_a_block() -> None:
     }
     assert costs["same"] == pytest.approx(0, abs=1e-12)
     assert costs["shifted"] < 0.1 * costs["soft"]
+
+
+def test_targets_are_judged_only_where_the_infrared_is_brighter() -> None:
+    dark, warm = torch.zeros(1, 2, 3, 16, 16, dtype=torch.float64), torch.zeros(1, 2, 3, 16, 16).double()
+    warm[..., :4, :4] = 0.8
+    streams = {"ir": warm, "vis": dark, "clean_ir": warm, "clean_vis": dark}
+    kept = float(terms({**streams, "fused": warm}, ALL)["targets"])
+    elsewhere = float(terms({**streams, "fused": torch.where(warm > 0, warm, 0.3)}, ALL)["targets"])
+    dimmed = float(terms({**streams, "fused": 0.5 * warm}, ALL)["targets"])
+    assert kept == elsewhere == 0
+    assert dimmed == pytest.approx(0.4)

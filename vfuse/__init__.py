@@ -12,15 +12,13 @@ _LAZY = {
     "fuse_video": "vfuse.pipeline",
     "FuseOptions": "vfuse.pipeline",
     "load_model": "vfuse.models._load",
-    "evaluate": "vfuse.evaluate",
 }
 
 if TYPE_CHECKING:
-    from vfuse.evaluate import evaluate
     from vfuse.models._load import load_model
     from vfuse.pipeline import FuseOptions, fuse_video
 
-__all__ = ["FuseOptions", "__version__", "evaluate", "fuse_video", "load_model"]
+__all__ = ["FuseOptions", "__version__", "fuse_video", "load_model"]
 
 
 def __getattr__(name: str) -> object:

@@ -32,6 +32,8 @@ class LossWeights:
             infrared targets of M3SVD flicker, and this keeps the fused frames from learning it).
         sharpness: mean gradient of every 8x8 block of the fused frames against the stronger source's (ours;
             a pixelwise loss alone prefers soft edges wherever it is not sure where they are).
+        targets: fused luma where the infrared is the brighter source, weighted by how much it is (ours: warm
+            targets are few pixels, which the intensity term hardly counts).
     """
 
     intensity: float = 15.0
@@ -43,6 +45,7 @@ class LossWeights:
     variation: float = 10.0
     steadiness: float = 0.0
     sharpness: float = 0.0
+    targets: float = 0.0
 
 
 def fusion_losses(
@@ -88,6 +91,7 @@ def _fusion(f: Tensor, a: Tensor, v: Tensor, w: LossWeights) -> dict[str, Tensor
         "gradient": w.gradient
         * (F.l1_loss(f_x, torch.maximum(v_x, a_x)) + F.l1_loss(f_v, torch.maximum(v_v, a_v))),
         "ssim": w.ssim * ((1 - ssim(v, f)) + (1 - ssim(a_y, f_y))),
+        "targets": w.targets * target_error(f_y, a_y, v_y),
         "sharpness": w.sharpness
         * (
             F.l1_loss(blocks(f_x), blocks(torch.maximum(v_x, a_x)))
@@ -136,6 +140,12 @@ def variation(x: Tensor, clean: Tensor, steady: Tensor | None = None) -> Tensor:
         return F.l1_loss(x.diff(dim=1), clean.diff(dim=1))
     errors = (x.diff(dim=1) - clean.diff(dim=1)).abs().flatten(2).mean(2)
     return (errors * steady).mean()
+
+
+def target_error(fused: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
+    """Mean error of the fused luma against the infrared, each pixel weighted by how much brighter that is."""
+    excess = F.relu(ir - vis)
+    return (excess * (fused - ir).abs()).sum() / excess.sum().clamp_min(1.0)
 
 
 def brightness(x: Tensor) -> Tensor:
