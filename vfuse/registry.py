@@ -1,4 +1,4 @@
-"""One registry class: names to frozen entries, duplicates refused, typing errors answered with a suggestion."""
+"""One registry class: names to frozen entries, duplicates refused, mistyped names answered with a guess."""
 
 from __future__ import annotations
 
