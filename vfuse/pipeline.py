@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -13,8 +13,10 @@ from typing import Literal, TypeVar
 from vfuse.device import cores_left_free
 from vfuse.errors import OutputError, UsageError
 from vfuse.io._clocks import PairLink
+from vfuse.io.freeze import Freeze, OnFreeze, watch_freezes
 from vfuse.io.pairs import PairPlan, pair_warnings, plan_pair, read_pairs
 from vfuse.io.probe import VideoInfo, probe
+from vfuse.io.thermal import ThermalOptions
 from vfuse.io.writer import WriteOptions, check_output, write_video
 from vfuse.models._registry import ModelEntry
 from vfuse.models._run import LoadedModel, check_request, run
@@ -52,6 +54,8 @@ class FuseOptions:
         restored_ir, restored_vis: where to write the cleaned sources, for networks that restore.
         compat: "official" repeats the published test scripts: windows without overlap of which the later one
             overwrites, and every frame stretched to its own minimum and maximum, which flickers.
+        thermal: how the infrared is understood: its range, palette and polarity.
+        on_freeze: what becomes of frames whose infrared only repeats, see `vfuse.io.freeze.watch_freezes`.
         write: how the outputs are encoded.
     """
 
@@ -66,6 +70,8 @@ class FuseOptions:
     restored_ir: Path | None = None
     restored_vis: Path | None = None
     compat: Literal["official"] | None = None
+    thermal: ThermalOptions = field(default_factory=ThermalOptions)
+    on_freeze: OnFreeze = "hold"
     write: WriteOptions = field(default_factory=WriteOptions)
 
     @property
@@ -113,7 +119,13 @@ def fuse_video(
     check_request(model.entry, tile=options.tile, streams=targets)
     with Ledger.open() as ledger, cores_left_free(when=model.entry.params == 0):
         plan = plan_inputs(ir, vis, options)
-        with read_pairs(plan) as pairs, write_streams(targets, plan, options.write) as write:
+        frozen: list[Freeze] = []
+        dropping = options.on_freeze == "drop"
+        with (
+            read_pairs(plan) as pairs,
+            write_streams(targets, plan, options.write, counted=not dropping) as write,
+        ):
+            pairs = watch_freezes(pairs, on_freeze=options.on_freeze, found=frozen)
             with (
                 prefetch(ledger.watch("read", pairs), max(window, FEW)) as coming,
                 write_behind(ledger.watched("write", write), max(window, FEW)) as write_later,
@@ -123,8 +135,9 @@ def fuse_video(
                 for frame in track(ledger.watch("fuse", join(fused, blend=options.blend)), plan.num_frames):
                     write_later(stretch(frame) if options.compat == "official" else frame)
             ledger.check_no_frame_is_lost(where=targets["fused"])
+        warn_of_freezes(frozen, options.on_freeze)
         windows = {"window": window, "overlap": overlap, "blend": options.blend, "tile": options.tile}
-        return ledger.report(model, plan, targets, windows=windows)
+        return ledger.report(model, plan, targets, windows=windows, frozen=frozen)
 
 
 def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPlan:
@@ -139,6 +152,7 @@ def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPl
         end=options.end,
         frames=options.frames,
         link=options.link,
+        thermal=options.thermal,
     )
     for warning in pair_warnings(plan):
         log.warning(warning)
@@ -163,11 +177,12 @@ def output_paths(out: str | Path, options: FuseOptions, *, inputs: tuple[str | P
 
 @contextmanager
 def write_streams(
-    targets: Mapping[str, Path], plan: PairPlan, options: WriteOptions
+    targets: Mapping[str, Path], plan: PairPlan, options: WriteOptions, *, counted: bool = True
 ) -> Generator[Callable[[FusedFrame], None], None, None]:
     """Open every output; all of them appear when the block ends well, none when it does not.
 
     Sound, subtitles and metadata come from the visible video, for the restored infrared from its own.
+    With `counted` they must hold as many frames as planned.
     """
     with ExitStack() as stack:
         sinks = {
@@ -177,7 +192,7 @@ def write_streams(
                     width=plan.width,
                     height=plan.height,
                     fps=plan.fps,
-                    num_frames=plan.num_frames,
+                    num_frames=plan.num_frames if counted else None,
                     copy_from=copyable(plan.ir if name == "ir" else plan.vis),
                     start=plan.start,
                     end=plan.end,
@@ -195,6 +210,16 @@ def write_streams(
     for name, sink in sinks.items():
         for lost in sink.dropped:
             log.warning("%s: left out %s", targets[name], lost)
+
+
+def warn_of_freezes(frozen: Sequence[Freeze], on_freeze: OnFreeze) -> None:
+    """Say in one line where the infrared stood still, and what was done about it."""
+    if frozen:
+        count = sum(freeze.last - freeze.first + 1 for freeze in frozen)
+        done = {"hold": "kept", "visible": "fused without it", "drop": "left out"}[on_freeze]
+        log.warning(
+            "the infrared stands still for %d frames, first at %.2f s: %s", count, frozen[0].start, done
+        )
 
 
 def copyable(source: VideoInfo) -> Path | None:

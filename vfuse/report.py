@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
@@ -18,6 +18,7 @@ import torch
 
 from vfuse import __version__
 from vfuse.errors import OutputError
+from vfuse.io.freeze import Freeze
 from vfuse.io.pairs import PairPlan
 from vfuse.io.probe import VideoInfo
 from vfuse.models._run import LoadedModel
@@ -35,7 +36,8 @@ class FuseReport:
         versions: of vfuse and what its results depend on.
         model: name, parameters, weights, their sha256, device and precision.
         windows: frames per window, overlap, blend and number of windows.
-        inputs: the probed facts of "ir" and "vis", and the part that was fused.
+        inputs: the probed facts of "ir" and "vis", how the infrared was read, where it stood still, and the
+            part that was fused.
         outputs: stream to path.
         frames: how many were read, fused and written; all equal.
         seconds: busy time of "read", "fuse" (the network) and "write", which overlap, and "total".
@@ -125,6 +127,7 @@ class Ledger:
         targets: Mapping[str, Path],
         *,
         windows: Mapping[str, Any],
+        frozen: Sequence[Freeze] = (),
     ) -> FuseReport:
         """Close the account."""
         busy = {stage: self.seconds[stage] for stage in ("read", "write")}
@@ -149,6 +152,8 @@ class Ledger:
             inputs={
                 "ir": _facts(plan.ir),
                 "vis": _facts(plan.vis),
+                "thermal": asdict(plan.thermal),
+                "frozen": [asdict(freeze) for freeze in frozen],
                 "width": plan.width,
                 "height": plan.height,
                 "fps": plan.fps,

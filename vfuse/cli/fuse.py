@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from vfuse.cli import _options as o
+from vfuse.cli import _thermal_options as thermal
 from vfuse.cli._console import Console
 from vfuse.errors import OutputError
 
@@ -50,6 +51,10 @@ def fuse(
     window: o.Window = None,
     overlap: o.Overlap = None,
     compat: o.Compat = None,
+    span: thermal.Range = "auto",
+    palette: thermal.Palette = "auto",
+    polarity: thermal.Polarity = "auto",
+    on_freeze: thermal.Freezing = "hold",
     report: o.ReportFile = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
@@ -81,6 +86,8 @@ def fuse(
         restored_ir=restored_ir,
         restored_vis=restored_vis,
         compat=compat,
+        thermal=thermal.thermal_options(span, palette, polarity),
+        on_freeze=on_freeze,
         write=WriteOptions(
             codec=codec,
             crf=crf,
