@@ -1,0 +1,208 @@
+"""Show infrared, visible and fused videos together in one: side by side, wiped, in turns or as insets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vfuse.errors import PairError, UsageError
+from vfuse.io.pairs import PairPlan, plan_pair, read_pairs
+from vfuse.io.probe import VideoInfo, probe
+from vfuse.io.reader import Frame, read_range
+from vfuse.io.thermal import ThermalOptions
+from vfuse.io.writer import Sink, WriteOptions, check_output, write_video
+from vfuse.prefetch import prefetch, write_behind
+
+Layout = Literal["grid", "strip", "wipe", "blink", "pip"]
+Panels = Mapping[str, Tensor]
+Track = Callable[[Iterable[int], int | None], Iterable[int]]
+
+_AHEAD = 4  # frames that reading and writing may be ahead and behind
+_WIPE_SECONDS = 4.0  # the line goes across and back
+_BLINK_SECONDS = 1.0  # each picture is shown for so long
+_INSET = 4  # an inset has a quarter of the width and height
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """How to show the videos.
+
+    Attributes:
+        layout: "grid" is 2x2, "strip" a row, "wipe" a moving line between the visible (or the fused) and the
+            last video, "blink" one after the other, "pip" the sources as insets of the last fused video.
+        start, end: the part to show, in seconds from the first frame.
+        thermal: how the infrared is shown.
+        write: how the output is encoded.
+    """
+
+    layout: Layout = "grid"
+    start: float | None = None
+    end: float | None = None
+    thermal: ThermalOptions = field(default_factory=ThermalOptions)
+    write: WriteOptions = field(default_factory=WriteOptions)
+
+
+def compare_videos(
+    ir: str | Path,
+    vis: str | Path,
+    fused: str | Path,
+    out: str | Path,
+    *,
+    fused_b: str | Path | None = None,
+    options: CompareOptions | None = None,
+    track: Track = lambda numbers, _: numbers,
+) -> int:
+    """Render the comparison, labelled, with frame number and time, and with the sound of the visible video.
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        UsageError: unknown layout.
+        InputError, PairError: unreadable inputs, or sizes, rates and lengths that disagree.
+        OutputError: from `write_video`.
+    """
+    options = options or CompareOptions()
+    if options.layout not in get_args(Layout):
+        known = ", ".join(get_args(Layout))
+        raise UsageError(f"unknown layout {options.layout!r}", todo=f"Known: {known}")
+    out, films = Path(out), {"fused": fused} | ({} if fused_b is None else {"fused B": fused_b})
+    check_output(out, inputs=(ir, vis, *films.values()), overwrite=options.write.overwrite)
+    plan = plan_pair(probe(ir), probe(vis), start=options.start, end=options.end, thermal=options.thermal)
+    infos = {name: _checked(probe(film), plan) for name, film in films.items()}
+    width, height = _size(options.layout, plan, 2 + len(infos))
+    with (
+        write_video(
+            out,
+            width=width,
+            height=height,
+            fps=plan.fps,
+            num_frames=plan.num_frames,
+            copy_from=Path(plan.vis.path) if plan.vis.kind == "video" else None,
+            start=plan.start,
+            end=plan.end,
+            options=options.write,
+        ) as sink,
+        ExitStack() as opened,
+        prefetch(_panels(plan, infos, opened), _AHEAD) as coming,
+        write_behind(_writer(sink), _AHEAD) as write,
+    ):
+        for index in track(range(plan.num_frames), plan.num_frames):
+            time = plan.times[index] - plan.times[0]
+            shown = arrange(next(coming), layout=options.layout, time=time)
+            _write_text(shown, f"{plan.first + index}  {plan.times[index]:.2f} s", right=True)
+            write((shown, time))
+    return plan.num_frames
+
+
+def _writer(sink: Sink) -> Callable[[tuple[Tensor, float]], None]:
+    return lambda frame: sink.write(frame[0], time=frame[1])
+
+
+def arrange(panels: Panels, *, layout: Layout, time: float) -> Tensor:
+    """Put the pictures of one moment together.
+
+    Args:
+        panels: name to (3, H, W) float32 in [0, 1], in the order infrared, visible, fused, and maybe another.
+        time: seconds from the beginning, for "wipe" and "blink".
+
+    Returns:
+        (3, H', W') float32: two by two panels for "grid", a row of them for "strip", else one.
+    """
+    names = list(panels)
+    pictures = list(panels.values())
+    height, width = pictures[0].shape[1:]
+    if layout == "blink":
+        return _labelled(panels, names[int(time / _BLINK_SECONDS) % len(names)])
+    if layout == "wipe":
+        phase = time / _WIPE_SECONDS % 1
+        edge = round(width * (1 - abs(2 * phase - 1)))
+        left, right = (_labelled(panels, name, right=k == 1) for k, name in enumerate(names[-2:]))
+        left[:, :, edge:] = right[:, :, edge:]
+        left[:, :, max(edge - 1, 0) : edge + 1] = 1
+        return left
+    if layout == "pip":
+        shown = _labelled(panels, names[-1])
+        small = (width // _INSET, height // _INSET)
+        for place, name in enumerate(names[:2]):
+            across = slice(8 + place * (small[0] + 8), 8 + place * (small[0] + 8) + small[0])
+            picture = cv2.resize(panels[name].permute(1, 2, 0).numpy(), small, interpolation=cv2.INTER_AREA)
+            inset = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+            _write_text(inset, name)
+            shown[:, height - 8 - small[1] : height - 8, across] = inset
+        return shown
+    columns = 2 if layout == "grid" else len(names)
+    rows = 2 if layout == "grid" else 1
+    shown = torch.zeros(3, rows * height, columns * width)
+    for place, name in enumerate(names):
+        row, column = divmod(place, columns)
+        panel = shown[:, row * height : (row + 1) * height, column * width : (column + 1) * width]
+        panel.copy_(panels[name])
+        _write_text(panel, name)
+    return shown
+
+
+def _labelled(panels: Panels, name: str, *, right: bool = False) -> Tensor:
+    picture = panels[name].clone()
+    _write_text(picture, name, right=right)
+    return picture
+
+
+def _write_text(picture: Tensor, text: str, *, right: bool = False) -> None:
+    """Write white on a darkened bar into a corner of (3, H, W), at the top left or at the bottom right."""
+    height, width = picture.shape[1:]
+    scale = max(min(height, width) / 800, 0.35)
+    (across, up), below = cv2.getTextSize(text, _FONT, scale, 1)
+    bar = np.zeros((up + below + 6, across + 10), np.uint8)
+    cv2.putText(bar, text, (5, up + 3), _FONT, scale, 255, 1, cv2.LINE_AA)
+    bar = bar[:height, :width]
+    top, left = (height - bar.shape[0], width - bar.shape[1]) if right else (0, 0)
+    place = picture[:, top : top + bar.shape[0], left : left + bar.shape[1]]
+    ink = torch.from_numpy(bar.astype(np.float32) / 255)
+    place.copy_(torch.maximum(place * 0.4, ink.expand_as(place)))
+
+
+def _checked(info: VideoInfo, plan: PairPlan) -> VideoInfo:
+    """A fused video that shows the pairs of the plan, or a PairError that says why not."""
+    wanted = len(plan.vis.times or plan.ir.times or ())
+    if (info.width, info.height) != (plan.width, plan.height) or info.num_frames not in (
+        wanted,
+        plan.num_frames,
+    ):
+        raise PairError(
+            f"has {info.num_frames} frames of {info.width}x{info.height}, the sources {wanted} of "
+            f"{plan.width}x{plan.height}",
+            where=info.path,
+            todo="Compare a video that was fused from these sources",
+        )
+    return info
+
+
+def _size(layout: Layout, plan: PairPlan, count: int) -> tuple[int, int]:
+    if layout == "grid":
+        return 2 * plan.width, 2 * plan.height
+    return (count * plan.width if layout == "strip" else plan.width), plan.height
+
+
+def _panels(plan: PairPlan, infos: Mapping[str, VideoInfo], opened: ExitStack) -> Iterator[Panels]:
+    """Panels of one moment after the other; a fused video of the cut alone is read from its beginning."""
+    pairs = opened.enter_context(read_pairs(plan))
+    films: dict[str, Iterator[Frame]] = {}
+    for name, info in infos.items():
+        first = 0 if info.num_frames == plan.num_frames else plan.first
+        reading = read_range(info, grey=False, first=first, stop=first + plan.num_frames)
+        films[name] = opened.enter_context(reading)
+    return (
+        {"infrared": pair.ir.expand(3, -1, -1), "visible": pair.vis}
+        | {name: next(frames).pixels for name, frames in films.items()}
+        for pair in pairs
+    )
