@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from vfuse.errors import UsageError
 from vfuse.train._degrade import Ranges
 from vfuse.train._losses import LossWeights
+from vfuse.train._temcoco_losses import LossWeights as TemCoCoWeights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +42,12 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Optim:
-    """AdamW with a linear warm-up and a cosine decay.
+    """AdamW (Adam, without weight decay) with a linear warm-up and a decay.
 
     Attributes:
         lr: peak learning rate.
-        final: learning rate at the end, as a share of the peak.
+        final: learning rate at the end of the cosine, as a share of the peak.
+        schedule: "cosine" falls over the whole run, "steps" by `factor` every `period` steps.
         warmup: steps from 0 to the peak.
         steps: length of the run.
         clip: largest gradient norm.
@@ -55,6 +57,9 @@ class Optim:
 
     lr: float = 6e-4
     final: float = 0.02
+    schedule: typing.Literal["cosine", "steps"] = "cosine"
+    factor: float = 0.95
+    period: int = 200
     warmup: int = 200
     steps: int = 20_000
     beta1: float = 0.9
@@ -81,8 +86,25 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TemCoCoParts:
+    """Parts of TemCoCo that a run has; False leaves one out, as table 5 of its paper does.
+
+    Attributes:
+        temporal_attention: False is wo_TAttn.
+        cross_attention: False is no_VSAtn.
+        deformable: False is no_DCN.
+        temporal_convs: False is Conv2d.
+    """
+
+    temporal_attention: bool = True
+    cross_attention: bool = True
+    deformable: bool = True
+    temporal_convs: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """Everything that decides what a run produces.
+    """Everything that decides what a run produces; `network` and `loss` are of the kind that its recipe has.
 
     Attributes:
         model: name of the network.
@@ -97,11 +119,11 @@ class TrainConfig:
     seed: int = 0
     every: int = 500
     steady: bool = True
-    network: Network = field(default_factory=Network)
+    network: Network | TemCoCoParts = field(default_factory=Network)
     sampling: Sampling = field(default_factory=Sampling)
     degrade: Ranges = field(default_factory=Ranges)
     optim: Optim = field(default_factory=Optim)
-    loss: LossWeights = field(default_factory=LossWeights)
+    loss: LossWeights | TemCoCoWeights = field(default_factory=LossWeights)
 
     def to_dict(self) -> dict[str, typing.Any]:
         """Plain values as JSON has them, the contents of `config.json`."""
@@ -138,19 +160,28 @@ def _assign(record: typing.Any, path: list[str], text: str, *, shown: str) -> ty
 
 
 def parse(text: str, kind: typing.Any, *, shown: str) -> object:  # noqa: ANN401
-    """Text as a bool, int, float, str or a tuple of one of these written with commas."""
+    """Text as a bool, int, float, str, one of several words, or a tuple of these written with commas."""
     try:
         if typing.get_origin(kind) is tuple:
             kinds, parts = typing.get_args(kind), text.split(",")
             if len(parts) != len(kinds):
                 raise ValueError(f"{len(kinds)} values are wanted")
             return tuple(parse(part, k, shown=shown) for part, k in zip(parts, kinds, strict=True))
+        if typing.get_origin(kind) is typing.Literal:
+            if text not in typing.get_args(kind):
+                raise ValueError
+            return text
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
         return kind(text)
     except (ValueError, KeyError) as error:
-        wanted = kind.__name__ if isinstance(kind, type) else str(kind)
-        raise UsageError(f"{shown}={text!r} is not a {wanted}", todo="Give a value of that type") from error
+        raise UsageError(f"{shown}={text!r} is not {_in_words(kind)}", todo="Give one that is") from error
+
+
+def _in_words(kind: typing.Any) -> str:  # noqa: ANN401
+    if typing.get_origin(kind) is typing.Literal:
+        return f"one of {', '.join(typing.get_args(kind))}"
+    return f"a {kind.__name__ if isinstance(kind, type) else kind}"
 
 
 def differences(

@@ -197,8 +197,10 @@ def accumulate(
 
 
 def learning_rate(optim: Optim, step: int, used: float) -> float:
-    """Linear warm-up over steps, then a cosine over the used share of the run, which is in [0, 1]."""
+    """Linear warm-up over steps, then by the schedule; `used` is the used share of the run, in [0, 1]."""
     warmup = min(1.0, (step + 1) / optim.warmup) if optim.warmup else 1.0
+    if optim.schedule == "steps":
+        return optim.lr * warmup * optim.factor ** (step // optim.period)
     cosine = 0.5 * (1 + math.cos(math.pi * min(used, 1.0)))
     return optim.lr * warmup * (optim.final + (1 - optim.final) * cosine)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from torch import Tensor, nn
 
 from vfuse.errors import UsageError
-from vfuse.models import MODELS, Output
+from vfuse.models import MODELS
 from vfuse.registry import Registry
 from vfuse.train._clips import Batch
 from vfuse.train._config import Network, TrainConfig
 
-Losses = Callable[[Output, Batch, TrainConfig], dict[str, Tensor]]
+Losses = Callable[[Any, Batch, TrainConfig], dict[str, Tensor]]
+"""Weighted terms by name, from what its network returns in training: an `Output` or more than that."""
 
 
 def whole_network(config: TrainConfig) -> nn.Module:

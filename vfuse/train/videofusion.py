@@ -44,14 +44,14 @@ def losses(output: Output, batch: Batch, config: TrainConfig) -> dict[str, Tenso
         output.vis.float(),
         clean_ir=batch.clean_ir,
         clean_vis=batch.clean_vis,
-        weights=config.loss,
+        weights=cast(LossWeights, config.loss),
         steady=batch.steady if config.steady else None,
     )
 
 
 def build(config: TrainConfig) -> nn.Module:
     """The network of the config, without the parts that its settings leave out."""
-    kept, entry = config.network, MODELS[config.model]
+    kept, entry = cast(Network, config.network), MODELS[config.model]
     if kept == Network():
         return entry.build()
     with torch.device("meta"):  # only asked for its sizes
