@@ -12,6 +12,7 @@ Feature maps are (N, C, h, w), N = B * T with time the fast index.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,17 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._blocks import (
-    BiCAM,
-    Conv3D,
-    CrossBlock,
-    Down,
-    ResBlock,
-    SelfBlock,
-    Up,
-    conv1x1,
-    conv3x3,
-)
+from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock
+from vfuse.models._bands import framewise, locally
+from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
+from vfuse.models._gates import Contribution, Unmix
 from vfuse.models._registry import MODELS, ModelEntry, Output
 from vfuse.models._stem import infrared_planes, visible_planes
 from vfuse.models._videofusion_published import convert_published
@@ -72,49 +66,6 @@ class Config:
         return 4 * self.unshuffle
 
 
-class ChannelAttention(nn.Module):
-    """Weights per channel from its mean and its maximum over all pixels, (N, C, h, w) -> (N, C, 1, 1)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.fc1 = conv1x1(channels, channels // 16)
-        self.fc2 = conv1x1(channels // 16, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))])[..., None, None]  # (2, N, C, 1, 1)
-        hidden = F.leaky_relu(self.fc1(pooled.flatten(0, 1)), 0.2)
-        return self.fc2(hidden).unflatten(0, (2, -1)).sum(0).sigmoid()
-
-
-class SpatialAttention(nn.Module):
-    """Weights per pixel from the mean and the maximum over channels, (N, C, h, w) -> (N, 1, h, w)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = conv3x3(2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv1(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)).sigmoid()
-
-
-class Contribution(nn.Module):
-    """The contribution metric of CmDRM: how much of the reinforced and of the plain feature to keep."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.score = conv1x1(2 * channels, 2)
-        self.channel_attention = ChannelAttention(channels)
-        self.spatial_attention = SpatialAttention()
-
-    def forward(self, enhanced: Tensor, plain: Tensor) -> Tensor:
-        scores = self.score(torch.cat([enhanced, plain], dim=1)).sigmoid().mean((2, 3), keepdim=True)
-        keep_enhanced, keep_plain = scores.chunk(2, dim=1)  # (N, 1, 1, 1) each
-        y = keep_enhanced * enhanced
-        y = self.channel_attention(y) * y
-        y = self.spatial_attention(y) * y
-        return y + keep_plain * plain
-
-
 class CmDRM(nn.Module):
     """Cross-modal differential reinforcement: attend to what the other modality has and this one lacks."""
 
@@ -127,30 +78,20 @@ class CmDRM(nn.Module):
         return self.contribution(self.cross(main, other - main), main)
 
 
-class Unmix(nn.Module):
-    """Modality unmixing: the share of one modality in the decoded feature."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.channel_attention = ChannelAttention(channels)
-        self.spatial_attention = SpatialAttention()
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.channel_attention(x) * x
-        return self.spatial_attention(y) * y
-
-
 class Decoder(nn.Module):
     """Self-attention blocks, then two convolutions to c_out image planes (before any squashing)."""
 
     def __init__(self, channels: int, heads: int, depth: int, *, hidden: int, c_out: int) -> None:
         super().__init__()
         self.blocks = nn.Sequential(*(SelfBlock(channels, heads) for _ in range(depth)))
-        self.conv1 = conv1x1(channels, hidden, bias=True)
+        self.conv1 = Pointwise(channels, hidden, bias=True)
         self.conv2 = conv3x3(hidden, c_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(F.leaky_relu(self.conv1(self.blocks(x)), 0.2))
+        return locally(self.planes, self.blocks(x))
+
+    def planes(self, x: Tensor) -> Tensor:
+        return self.conv2(F.leaky_relu_(self.conv1(x), 0.2))
 
 
 class Encoder(nn.Module):
@@ -162,7 +103,7 @@ class Encoder(nn.Module):
         self.res = nn.Sequential(*(ResBlock(c_out) for _ in range(res_blocks)))
 
     def forward(self, x: Tensor, *, frames: int) -> Tensor:
-        return self.res(self.conv3d(x, frames=frames))
+        return framewise(self.res, self.conv3d(x, frames=frames))
 
 
 class Scale(nn.Module):
@@ -195,6 +136,7 @@ class VideoFusion(nn.Module):
     Called with ir (B, T, 1 or 3, H, W) and vis (B, T, 3, H, W) in [0, 1], RGB; any T >= 1, any H and W from
     the entry's `min_size` up (padded by reflection at the bottom and right, cropped back). Returns `fused`,
     `ir` and `vis` of the input's size, (B, T, 3, H, W); residual networks restore infrared as one channel.
+    What is not among `streams` is left out of the output and, where nothing else needs it, not computed.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -217,26 +159,31 @@ class VideoFusion(nn.Module):
             for decoder in self.decoders:
                 nn.init.normal_(decoder.conv2.weight, std=0.002)
 
-    def forward(self, ir: Tensor, vis: Tensor) -> Output:
+    def forward(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
         ir, vis = self._fold(ir[:, :, :1] if self.config.residual else ir), self._fold(vis)
-        features = self._features(*self._stem(ir, vis, frames), frames=frames)
-        planes = [self._shuffle(decoder(z)) for decoder, z in zip(self.decoders, features, strict=True)]
-        images = self._add_to_inputs(planes, ir, vis) if self.config.residual else map(squash, planes)
-        return Output(*(x[..., :height, :width].unflatten(0, (-1, frames)) for x in images))
+        z = self._features(*self._stem(ir, vis, frames), frames=frames)
+        made = self._decode(z, ir, vis, streams)
+        return Output(
+            **{
+                name: x[..., :height, :width].unflatten(0, (-1, frames))
+                for name, x in made.items()
+                if name in streams
+            }
+        )
 
-    def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The full-scale features that the decoders of fused, ir and vis read."""
+    def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> Tensor:
+        """The full-scale feature that everything is decoded from."""
         fused = []
         for s, scale in enumerate(self.scales):
             if s > 0:
-                ir, vis = self.down_ir[s - 1](ir), self.down_vis[s - 1](vis)
+                ir, vis = framewise(self.down_ir[s - 1], ir), framewise(self.down_vis[s - 1], vis)
             ir, vis, z = scale(ir, vis, frames=frames)
             fused.append(z)
-        z = self.bicam[2](fused[2], frames=frames)
+        z = self.bicam[2](fused.pop(), frames=frames)
         for s in (1, 0):
-            z = self.bicam[s](self.up[s](z) + fused[s], frames=frames)
-        return z, self.unmix_ir(z), self.unmix_vis(z)
+            z = self.bicam[s](framewise(self.up[s], z).add_(fused.pop()), frames=frames)
+        return z
 
     def _fold(self, clip: Tensor) -> Tensor:
         """(B, T, C, H, W) to (B * T, C, H', W'), reflected at the bottom and right to a usable size."""
@@ -257,14 +204,28 @@ class VideoFusion(nn.Module):
     def _shuffle(self, x: Tensor) -> Tensor:
         return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
 
-    def _add_to_inputs(self, planes: list[Tensor], ir: Tensor, vis: Tensor) -> tuple[Tensor, ...]:
+    def _decode(self, z: Tensor, ir: Tensor, vis: Tensor, streams: Collection[str]) -> dict[str, Tensor]:
+        """The asked for streams (and those that they are made from) at full size, (N, C, H, W)."""
+        features = {"fused": lambda: z, "ir": lambda: self.unmix_ir(z), "vis": lambda: self.unmix_vis(z)}
+        planes = {
+            name: self._shuffle(decoder(features[name]()))
+            for name, decoder in zip(Output._fields, self.decoders, strict=True)
+            if name in streams or self.config.residual  # a blend needs the sources that it blends
+        }
+        return (
+            self._add_to_inputs(planes, ir, vis)
+            if self.config.residual
+            else {k: squash(x) for k, x in planes.items()}
+        )
+
+    def _add_to_inputs(self, planes: dict[str, Tensor], ir: Tensor, vis: Tensor) -> dict[str, Tensor]:
         """Restored sources are input plus correction; fused is their blend and what it lacks."""
-        fusion, ir_change, vis_change = planes
-        ir, vis = ir + ir_change, vis + vis_change
-        share = fusion[:, 3:].sigmoid()  # of the infrared's brightness
-        fused = vis + share * (ir - luma(vis)) + fusion[:, :3]
+        ir, vis = ir + planes["ir"], vis + planes["vis"]
+        share = planes["fused"][:, 3:].sigmoid()  # of the infrared's brightness
+        fused = vis + share * (ir - luma(vis)) + planes["fused"][:, :3]
+        images = {"fused": fused, "ir": ir, "vis": vis}
         # Clamped only for the viewer: a clamp in training would hide over- and undershoot from the losses.
-        return (fused, ir, vis) if self.training else (fused.clamp(0, 1), ir.clamp(0, 1), vis.clamp(0, 1))
+        return images if self.training else {name: x.clamp(0, 1) for name, x in images.items()}
 
 
 def squash(x: Tensor) -> Tensor:
@@ -311,7 +272,7 @@ MODELS.add(
         params=2_256_574,
         window=7,
         overlap=2,
-        multiple_of=8,
+        multiple_of=16,
         min_size=16,
         restores=True,
         paper=PAPER + "; a small variant of our own",

@@ -1,0 +1,268 @@
+# pyright: basic
+"""Transformer blocks with attention between channels: self, cross, and co-attention between frames.
+
+Feature maps are (N, C, h, w) with N = B * T, time the fast index, stored channels-last. The attention is that
+of Restormer (Zamir et al., CVPR 2022): maps between channels, so the cost is linear in the number of pixels.
+Every block passes twice over the picture in bands of rows (`_bands`): once to gather the products of q and k
+over all pixels and to keep v, once to apply the attention and the feed-forward network.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vfuse.models._bands import Assembled, Band, bands, locally
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels of every pixel, (N, C, h, w) -> (N, C, h, w)."""
+
+    def forward(self, x: Tensor) -> Tensor:  # a view both ways when x is channels-last
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Pointwise(nn.Conv2d):
+    """1x1 convolution as a matrix product over channels: faster than the convolution on one CPU thread."""
+
+    def __init__(self, c_in: int, c_out: int, *, bias: bool = False) -> None:
+        super().__init__(c_in, c_out, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+def depthwise(channels: int) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, 3, padding=1, bias=False, groups=channels)
+
+
+def full(x: Tensor) -> Tensor:
+    """x in float32 at least: norms and softmax lose too much in half precision."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def correlate(q: Tensor, k: Tensor) -> Tensor:
+    """All that attention needs of q and k (N, C, h, w): a sum over pixels, hence additive over bands.
+
+    Returns:
+        (N, C + 2, C), float32 at least: products of the channels of q with those of k, then the squared norms
+        of q's channels and of k's.
+    """
+    if torch.is_grad_enabled() or q.device.type != "cpu":  # a band's share is added up in float32 anyhow
+        q, k = full(q), full(k)
+    q, k = (z.permute(0, 2, 3, 1).flatten(1, 2) for z in (q, k))
+    precise = torch.promote_types(q.dtype, torch.float32)
+    with torch.autocast(q.device.type, enabled=False):
+        # One product over all channels, of which the heads are the diagonal blocks: faster than a strided
+        # product per head, although it computes more.
+        gram = torch.bmm(q.transpose(1, 2), k).to(precise)
+        norms = (z.square().sum(1, keepdim=True, dtype=precise) for z in (q, k))
+        return torch.cat([gram, *norms], dim=1)
+
+
+def attention_map(correlation: Tensor, temperature: Tensor) -> Tensor:
+    """Channel attention of Restormer: softmax of the scaled cosine between the channels of q and of k.
+
+    Args:
+        correlation: (N, C + 2, C) from `correlate`.
+        temperature: (heads, 1, 1).
+
+    Returns:
+        (N, heads, C / heads, C / heads); rows sum to 1. The products are divided by the norms, which equals
+        normalising q and k first without writing them out.
+    """
+    n, channels, heads = correlation.shape[0], correlation.shape[2], temperature.shape[0]
+    c = channels // heads
+    gram = (
+        correlation[:, :channels].reshape(n, heads, c, heads, c).diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
+    )
+    # The floor of 1e-12 on the norms, put on their squares, where the root has a gradient.
+    q_norm, k_norm = correlation[:, channels:].clamp_min(1e-24).sqrt().view(n, 2, heads, c).unbind(1)
+    cosine = gram / (q_norm[..., :, None] * k_norm[..., None, :])
+    return (cosine * full(temperature)).softmax(-1)
+
+
+def mixing_matrix(attention: Tensor, project: nn.Conv2d) -> Tensor:
+    """(N, heads, c, c) attention and the projection behind it as one (N, C, C), applied as v @ matrix."""
+    n, heads, c, _ = attention.shape
+    out = full(project.weight).view(-1, heads, c)  # columns grouped by head
+    return torch.einsum("ohi,nhij->nhjo", out, attention).reshape(n, heads * c, -1)
+
+
+class SelfAttention(nn.Module):
+    """Transposed self-attention: 16 x 16 maps per head, never pixel by pixel."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.qkv = Pointwise(channels, 3 * channels)
+        self.qkv_dwconv = depthwise(3 * channels)
+        self.project_out = Pointwise(channels, channels)
+
+    def forward(self, x: Tensor, norm: ChannelNorm) -> tuple[Tensor, Tensor]:
+        """(mixing matrix (N, C, C), v (N, C, h, w)) of the normalised x."""
+        correlation, values = Assembled(x), Assembled(x)
+        for band in bands(x):
+            q, k, v = band.crop(self.qkv_dwconv(self.qkv(norm(band.around(x))))).chunk(3, dim=1)
+            correlation.add(band, correlate(q, k))
+            values.put(band, v)
+        attention = attention_map(correlation.value, self.temperature)
+        return mixing_matrix(attention, self.project_out), values.value
+
+
+class CrossAttention(nn.Module):
+    """Transposed attention with the query from one feature and key, value from another."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.q = Pointwise(channels, channels)
+        self.kv = Pointwise(channels, 2 * channels)
+        self.q_dwconv = depthwise(channels)
+        self.kv_dwconv = depthwise(2 * channels)
+        self.project_out = Pointwise(channels, channels)
+
+    def forward(
+        self, x: Tensor, sources: tuple[Tensor, ...], norm: ChannelNorm
+    ) -> list[tuple[Tensor, Tensor]]:
+        """For each source: (mixing matrix (N, C, C), v (N, C, h, w)) of the query of x and that source."""
+        gathered = [(Assembled(x), Assembled(x)) for _ in sources]
+        for band in bands(x):
+            q = band.crop(self.q_dwconv(self.q(norm(band.around(x)))))
+            for source, (correlation, values) in zip(sources, gathered, strict=True):
+                k, v = band.crop(self.kv_dwconv(self.kv(norm(band.around(source))))).chunk(2, dim=1)
+                correlation.add(band, correlate(q, k))
+                values.put(band, v)
+        maps = (attention_map(correlation.value, self.temperature) for correlation, _ in gathered)
+        return [
+            (mixing_matrix(a, self.project_out), values.value)
+            for a, (_, values) in zip(maps, gathered, strict=True)
+        ]
+
+
+class CoAttention(nn.Module):
+    """Bi-temporal co-attention (paper eq. 5): what both neighbours agree on, softmax(A_prev * A_next)."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
+        self.q = Pointwise(channels, channels)
+        self.kv_prev = Pointwise(channels, 2 * channels)
+        self.kv_next = Pointwise(channels, 2 * channels)
+        self.q_dwconv = depthwise(channels)
+        self.kv_dwconv_prev = depthwise(2 * channels)
+        self.kv_dwconv_next = depthwise(2 * channels)
+        self.project_out = Pointwise(channels, channels)
+
+    def forward(self, x: Tensor, norm: ChannelNorm, *, frames: int) -> tuple[Tensor, Tensor]:
+        """(mixing matrix (N, C, C), v (N, C, h, w)) of each frame of (B * T, C, h, w) and its neighbours."""
+        before, after = neighbours(x.shape[0], frames, device=x.device)
+        x = locally(norm, x)
+        with_prev, with_next, values = Assembled(x), Assembled(x), Assembled(x)
+        for band in bands(x):
+            q = band.crop(self.q_dwconv(self.q(band.around(x))))
+            kv_prev = self.kv_dwconv_prev(self.kv_prev(band.around(x, before)))
+            k_prev, v_prev = band.crop(kv_prev).chunk(2, dim=1)
+            kv_next = self.kv_dwconv_next(self.kv_next(band.around(x, after)))
+            k_next, v_next = band.crop(kv_next).chunk(2, dim=1)
+            with_prev.add(band, correlate(q, k_prev))
+            with_next.add(band, correlate(q, k_next))
+            values.put(band, v_prev + v_next)
+        a_prev, a_next = (attention_map(part.value, self.temperature) for part in (with_prev, with_next))
+        return mixing_matrix((a_prev * a_next).softmax(-1), self.project_out), values.value
+
+
+def neighbours(n: int, frames: int, *, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows of the previous and next frame of each of n = B * T rows; clip ends are their own neighbour."""
+    row = torch.arange(n, device=device)
+    t = row % frames
+    return row - (t > 0).long(), row + (t < frames - 1).long()
+
+
+class FeedForward(nn.Module):
+    """Gated depth-wise feed-forward network, hidden width = C (the published expansion of 1)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project_in = Pointwise(channels, 2 * channels)
+        self.dwconv = depthwise(2 * channels)
+        self.project_out = Pointwise(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, gate = self.dwconv(self.project_in(x)).chunk(2, dim=1)
+        a = a.contiguous(memory_format=torch.channels_last)  # gelu crawls over a strided half
+        return self.project_out(F.gelu(a) * gate)
+
+
+class Block(nn.Module):
+    """What the three blocks share: two norms, an attention, a feed-forward network, two residuals."""
+
+    def __init__(self, channels: int, attention: nn.Module) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+        self.attn = attention
+        self.ffn = FeedForward(channels)
+
+    def residuals(self, x: Tensor, matrix: Tensor, v: Tensor) -> Tensor:
+        """y = x + v @ matrix, then y + ffn(norm(y))."""
+        out = Assembled(x)
+        for band in bands(x):
+            y = mixed(band, x, v, matrix)
+            out.put(band, band.crop(y + self.ffn(self.norm2(y))))
+        return out.value
+
+
+def mixed(band: Band, x: Tensor, v: Tensor, matrix: Tensor) -> Tensor:
+    """x + v @ matrix in a band and its neighbouring rows."""
+    x, v = (band.around(z).permute(0, 2, 3, 1) for z in (x, v))  # (n, rows, w, C)
+    y = torch.baddbmm(x.flatten(1, 2), v.flatten(1, 2), matrix[band.frames].to(v.dtype))
+    return y.view_as(x).permute(0, 3, 1, 2)
+
+
+class SelfBlock(Block):
+    """Pre-norm self-attention and feed-forward, each with a residual."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__(channels, SelfAttention(channels, heads))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.residuals(x, *self.attn(x, self.norm1))
+
+
+class CrossBlock(Block):
+    """As SelfBlock with key and value from another feature; `norm1` serves both."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__(channels, CrossAttention(channels, heads))
+
+    def forward(self, x: Tensor, *sources: Tensor) -> Tensor:
+        """The sum of the block's results for each source."""
+        attended = self.attn(x, sources, self.norm1)
+        total = self.residuals(x, *attended.pop(0))
+        while attended:
+            total.add_(self.residuals(x, *attended.pop(0)))
+        return total
+
+
+class CoBlock(Block):
+    """As SelfBlock with co-attention between a frame and its two neighbours."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__(channels, CoAttention(channels, heads))
+
+    def forward(self, x: Tensor, *, frames: int) -> Tensor:
+        return self.residuals(x, *self.attn(x, self.norm1, frames=frames))
+
+
+class BiCAM(nn.Module):
+    """A stack of co-attention blocks; all frames of a layer are updated from the same layer input."""
+
+    def __init__(self, channels: int, heads: int, depth: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(CoBlock(channels, heads) for _ in range(depth))
+
+    def forward(self, x: Tensor, *, frames: int) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, frames=frames)
+        return x
