@@ -2,10 +2,10 @@
 
     python benchmarks/align.py --data ../shared/data --split test --trials 100
 
-Each trial warps the infrared of a registered pair by a random homography (scale x0.5 to x2, rotation +-10 degrees,
-shift +-20 %, corners moved by up to 3 %) and asks for it back. The error is the mean distance, in visible pixels, at
-the corners of the area both views show. Published registrations are themselves off by some pixels (parallax, hand
-labels), so the error against the pair's own best fit, found without the warp, stands beside it.
+Each trial warps the infrared of a registered pair by a random homography (scale x0.5 to x2, rotation +-10
+degrees, shift +-20 %, corners moved by up to 3 %) and asks for it back. The error is the mean distance, in visible
+pixels, at the corners of the area both views show. Published registrations are themselves off by some pixels
+(parallax, hand labels), so the error against the pair's own fit, found without the warp, stands beside it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def trials(data: Path, split: str, count: int, seed: int) -> None:
         worst = errors[trusted].max() if trusted.any() else float("nan")
         print(
             f"against the {reference} registration: <= 4 px in {np.mean(errors <= 4):.0%} of {count}, "
-            f"in {np.mean(errors[trusted] <= 4):.0%} of the {trusted.sum()} accepted; worst accepted {worst:.1f} px"
+            f"in {np.mean(errors[trusted] <= 4):.0%} of the {trusted.sum()} accepted; worst {worst:.1f} px"
         )
 
 

@@ -17,6 +17,9 @@ Matrix: TypeAlias = NDArray[Any]  # (3, 3) homography
 Place = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 _FADE = 0.04  # of the width of the canvas: how softly the border of a camera's view dissolves
+_REACH = 0.25  # of the width: how far beyond it the difference in brightness is carried, fading
+_BLUR = 0.06  # of the width: the difference in brightness is taken this coarsely
+_COARSE = 8  # pixels: grid on which that is computed
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).reshape(3, 1, 1)
 
 
@@ -64,17 +67,17 @@ def warp_onto(
 def placer(warp: Warp, *, ir_size: tuple[int, int], vis_size: tuple[int, int]) -> Place:
     """A function that puts an infrared (1, H, W) and a visible (3, H, W) frame in [0, 1] on the canvas.
 
-    Where one camera sees nothing it takes the brightness of the other, with a soft transition: the fused
-    frame then shows the camera that does see, and no border.
+    Where one camera sees nothing it takes the details of the other, and a brightness that passes smoothly
+    from its own at the border of its view to that of the other further out: the fused frame shows no border.
     """
-    ir_share = _share(warp, warp.to_ir, ir_size)
-    vis_share = _share(warp, warp.to_vis, vis_size)
+    ir_share = _Share.of(warp, warp.to_ir, ir_size)
+    vis_share = _Share.of(warp, warp.to_vis, vis_size)
 
     def place(ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
         ir, vis = _moved(ir, warp, warp.to_ir), _moved(vis, warp, warp.to_vis)
         luma = (vis * _LUMA).sum(0, keepdim=True)
-        full = ir if ir_share is None else torch.lerp(luma, ir, ir_share)
-        return full, vis if vis_share is None else torch.lerp(ir.expand_as(vis), vis, vis_share)
+        full = ir if ir_share is None else ir_share.complete(ir, luma)
+        return full, vis if vis_share is None else vis_share.complete(vis, ir.expand_as(vis))
 
     return place
 
@@ -110,16 +113,61 @@ def _coarser(matrix: Matrix, warp: Warp) -> float:
     return float(np.sqrt(abs(np.linalg.det(points[1:] - points[0]))))
 
 
-def _share(warp: Warp, flat: tuple[float, ...] | None, size: tuple[int, int]) -> Tensor | None:
-    """(1, H, W) weight of a camera on the canvas: 1 inside, falling to 0 at the border of its view."""
-    if flat is None:
-        return None
-    inside = _inside(np.array(flat).reshape(3, 3), (warp.width, warp.height), size)
-    if inside.all():
-        return None
-    padded = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1]
-    ramp = np.clip((depth - 1) / max(_FADE * warp.width, 1), 0, 1)
+@dataclass(frozen=True)
+class _Share:
+    """How much of a canvas a camera fills.
+
+    Attributes:
+        weight: (1, H, W), 1 inside its view, falling to 0 at the border.
+        carry: (1, H, W), 1 inside and at the border, falling to 0 further out.
+        coarse: (h, w) the inside on the coarse grid.
+    """
+
+    weight: Tensor
+    carry: Tensor
+    coarse: NDArray[Any]
+
+    @classmethod
+    def of(cls, warp: Warp, flat: tuple[float, ...] | None, size: tuple[int, int]) -> _Share | None:
+        """None for a camera that fills the canvas."""
+        if flat is None:
+            return None
+        inside = _inside(np.array(flat).reshape(3, 3), (warp.width, warp.height), size)
+        if inside.all():
+            return None
+        padded = cv2.copyMakeBorder(inside, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+        depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5))[1:-1, 1:-1]
+        beyond = np.asarray(cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5))
+        return cls(
+            weight=_smooth((depth - 1) / max(_FADE * warp.width, 1)),
+            carry=_smooth(1 - beyond / max(_REACH * warp.width, 1)),
+            coarse=cv2.resize(inside.astype(np.float32), _grid(warp), interpolation=cv2.INTER_AREA),
+        )
+
+    def complete(self, own: Tensor, other: Tensor) -> Tensor:
+        """The camera's (C, H, W) frame, continued by the other's beyond its view; values in [0, 1]."""
+        height, width = own.shape[1:]
+        size = (self.coarse.shape[1], self.coarse.shape[0])
+        sigma = _BLUR * size[0]
+        known = cv2.GaussianBlur(self.coarse, (0, 0), sigma) + 1e-6
+        far = cv2.GaussianBlur(self.coarse, (0, 0), 3 * sigma) + 1e-6
+        beyond: list[NDArray[Any]] = []
+        for plane in (own - other).numpy():
+            low = cv2.resize(plane, size, interpolation=cv2.INTER_AREA) * self.coarse
+            near = cv2.GaussianBlur(low, (0, 0), sigma)
+            wide = cv2.GaussianBlur(low, (0, 0), 3 * sigma) / far
+            mixed = (near + 0.01 * wide) / (known + 0.01)
+            beyond.append(cv2.resize(mixed, (width, height), interpolation=cv2.INTER_LINEAR))
+        continued = other + torch.from_numpy(np.stack(beyond)) * self.carry
+        return torch.lerp(continued, own, self.weight).clamp(0, 1)
+
+
+def _grid(warp: Warp) -> tuple[int, int]:
+    return max(4, warp.width // _COARSE), max(4, warp.height // _COARSE)
+
+
+def _smooth(ramp: NDArray[Any]) -> Tensor:
+    ramp = np.clip(ramp, 0, 1)
     return torch.from_numpy((ramp * ramp * (3 - 2 * ramp)).astype(np.float32))[None]
 
 
