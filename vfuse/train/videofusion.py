@@ -8,7 +8,8 @@
 | learning rate       | 1e-4 to 1e-5 cosine | 1e-4 to 1e-6, warm-up    | 6e-4 to 1e-5, warm-up       |
 | gradient norm       | not stated          | 0.01                     | 20                          |
 | gradient loss       | 1                   | 1                        | 10: sharper fused frames    |
-| variation loss      | 100                 | 10                       | 10                          |
+| variation loss      | 100                 | 10                       | 25                          |
+| steadiness, sharpness, targets | absent   | absent                   | 200, 2, 4: see `_losses`    |
 | SSIM, second intens.| absent              | 1, 1                     | 1, 1                        |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
 | flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
@@ -72,7 +73,10 @@ def build(config: TrainConfig) -> nn.Module:
 
 _STORED = Sampling(height=128, width=128, batch=12, stored=1.0, clean=0.0, weak=0.0, flip=0.0, reverse=0.0)
 
-DEFAULT = TrainConfig(model="videofusion-s", loss=LossWeights(gradient=10.0))
+DEFAULT = TrainConfig(
+    model="videofusion-s",
+    loss=LossWeights(gradient=10.0, variation=25.0, steadiness=200.0, sharpness=2.0, targets=4.0),
+)
 
 OFFICIAL = TrainConfig(
     model="videofusion",
