@@ -4,7 +4,8 @@
     python benchmarks/temcoco.py --size 320x240 --frames 30 --memory
 
 Times are medians of runs that take turns in one process, as elapsed and as processor seconds; the latter are
-the fair number on a shared machine with one thread. Weights and inputs follow the closed-form golden rule.
+the fair number on a shared machine with one thread. Memory is counted without computing anything. Weights and
+inputs follow the closed-form golden rule.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -29,6 +28,7 @@ TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
 
 from _temcoco_literal import golden_inputs, golden_parameter, relative_index, temcoco  # noqa: E402
+from _temcoco_memory import peak_bytes  # noqa: E402
 
 VARIANTS = ("literal", "float32", "bfloat16")
 
@@ -90,27 +90,17 @@ def measure_time(size: str, frames: int, runs: int) -> None:
         )
 
 
-@torch.inference_mode()
-def peak_bytes(variant: str, size: str, frames: int, threads: int) -> tuple[int, int]:
-    """Resident memory before the run, and its peak; meant for a process of its own."""
-    torch.set_num_threads(threads)
-    run = runner(variant, published())
-    run(*inputs("32x32", 1))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    run(*inputs(size, frames))
-    return before * 1024, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def measure_memory(size: str, frames: int, threads: int) -> None:
-    print(f"{size}, T = {frames}: peak resident memory")
-    peaks = {}
+@torch.no_grad()
+def measure_memory(size: str, frames: int) -> None:
+    state, (ir, vis) = published(), inputs(size, frames)
+    print(f"{size}, T = {frames}: most bytes of tensors alive at once, weights and inputs not counted")
+    peaks: dict[str, int] = {}
     for variant in VARIANTS:
-        with get_context("spawn").Pool(1) as pool:
-            before, peaks[variant] = pool.apply(peak_bytes, (variant, size, frames, threads))
-        print(
-            f"{variant:10} {peaks[variant] / 2**30:6.2f} GiB, {before / 2**30:.2f} before,"
-            f" {peaks[variant] / peaks['literal']:.2f} of literal"
-        )
+        run = runner(variant, state)
+        peaks[variant] = peak_bytes(lambda run=run: run(ir, vis))
+        each = peaks[variant] / ir[:, :, 0].numel()
+        share = peaks[variant] / peaks["literal"]
+        print(f"{variant:10} {peaks[variant] / 2**30:6.2f} GiB, {each:5.0f} a pixel, {share:.2f} of literal")
 
 
 def main() -> None:
@@ -123,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.memory:
-        measure_memory(options.size, options.frames, options.threads)
+        measure_memory(options.size, options.frames)
     else:
         measure_time(options.size, options.frames, options.runs)
 

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from _temcoco_literal import golden_inputs, golden_parameter, relative_index, temcoco
+from _temcoco_memory import peak_bytes
 from torch import Tensor, nn
 
+from vfuse.clip import FramePair, FusedClip
 from vfuse.errors import WeightsError
 from vfuse.models._registry import MODELS
 from vfuse.models.temcoco import AS_DESCRIBED, SMALL, Config, TemCoCo, convert_published
+from vfuse.windows import cut, join
 
 GOLDEN = Path(__file__).parent / "golden"
 ALL_CASES = Path(__file__).parents[1].parent / "shared" / "spec" / "temcoco" / "golden.npz"
@@ -297,6 +300,15 @@ def test_frames_together_do_not_change_the_result(monkeypatch: pytest.MonkeyPatc
             torch.testing.assert_close(network.features(ir, vis).fused, whole, atol=1e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_it_needs_half_the_memory_of_the_literal_version(published: Mapping[str, Tensor]) -> None:
+    state = {key: x.float() if x.is_floating_point() else x for key, x in published.items()}
+    network = TemCoCo().eval()
+    x = torch.zeros(1, 8, 3, 128, 160)
+    ours = peak_bytes(lambda: network.features(x, x))
+    assert ours <= 0.5 * peak_bytes(lambda: temcoco(state, x, x)["fused"])
+
+
 def test_wrong_sizes_are_named() -> None:
     with pytest.raises(ValueError, match="multiples of 16"):
         tiny()(torch.zeros(1, 1, 1, 24, 32), torch.zeros(1, 1, 3, 24, 32))
@@ -319,13 +331,31 @@ def test_inference_and_training_agree() -> None:
 
 
 def test_entries() -> None:
-    assert Config() != AS_DESCRIBED
-    for name, config in (("temcoco", Config()), ("temcoco-s", SMALL)):
+    for name, config in (("temcoco", Config()), ("temcoco-paper", AS_DESCRIBED), ("temcoco-s", SMALL)):
         entry = MODELS[name]
         network = entry.build()
         assert network.config == config
         assert entry.multiple_of == config.multiple_of <= entry.min_size
         assert sum(p.numel() for p in network.parameters()) == entry.params
+
+
+@pytest.mark.parametrize("count", [1, 5, 29, 30, 31, 54, 55, 56, 200, 590])
+def test_every_frame_of_a_video_comes_once(count: int) -> None:
+    """Cut as the entry says and joined again, frame k still shows the number k."""
+    entry = MODELS["temcoco"]
+    numbers = torch.arange(count) / count
+    pairs = (
+        FramePair(torch.full((1, 2, 2), n), torch.full((3, 2, 2), n), k, k / 25)
+        for k, n in enumerate(numbers.tolist())
+    )
+    clips = (
+        FusedClip({"fused": clip.vis}, clip.start, clip.times)
+        for clip in cut(pairs, entry.window, entry.overlap)
+    )
+    joined = list(join(clips))
+    assert [frame.index for frame in joined] == list(range(count))
+    shown = torch.stack([frame.streams["fused"][0, 0, 0] for frame in joined])
+    torch.testing.assert_close(shown, numbers)
 
 
 def test_literal_reaches_the_golden_file(published: Mapping[str, Tensor]) -> None:

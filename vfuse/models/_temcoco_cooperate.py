@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vfuse.models._deform import TAPS, deform_conv2d
 from vfuse.models._temcoco_blocks import Separable, activate, add
 
-OFFSET_VALUES = 1 << 25  # for one neighbour, held at a time; decides how many frames go together
+OFFSET_VALUES = 1 << 23  # for one neighbour, held at a time; decides how many frames go together
 
 Offsets = tuple[Tensor, ...]  # of one frame towards its first and second neighbour, each (18 * groups, h, w)
 

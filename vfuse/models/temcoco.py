@@ -4,8 +4,8 @@
 Paper: Gong et al., "TemCoCo: Temporally Consistent Multi-modal Video Fusion with Visual-Semantic
 Collaboration", ICCV 2025, arXiv 2508.17817. Written from the paper and from measurements of the published
 network, which differs from the paper in places: `Config` names each difference. `temcoco` equals the
-published network up to rounding; `temcoco-s` is the same class built for a CPU: a pixel-unshuffled stem,
-narrower, residual to its inputs, and as the paper describes it.
+published network up to rounding; `temcoco-paper` is what the paper describes; `temcoco-s` is that built for a
+CPU: a pixel-unshuffled stem, narrower, residual to its inputs.
 
 Feature maps are (B * T, C, h, w), time the fast index, channels-last. Full, half and quarter scale follow the
 stem, which is the image's own scale unless it unshuffles.
@@ -255,6 +255,18 @@ MODELS.add(
         multiple_of=16,
         min_size=16,
         paper=PAPER,
+    )
+)
+MODELS.add(
+    ModelEntry(
+        name="temcoco-paper",
+        build=partial(TemCoCo, AS_DESCRIBED),
+        params=19_259_497,
+        window=30,
+        overlap=5,
+        multiple_of=16,
+        min_size=16,
+        paper=PAPER + "; as the paper describes it, for training",
     )
 )
 MODELS.add(
