@@ -90,6 +90,7 @@ def compare_videos(
             copy_from=Path(plan.vis.path) if plan.vis.kind == "video" else None,
             start=plan.start,
             end=plan.end,
+            sample_aspect=plan.vis.sample_aspect,
             options=options.write,
         ) as sink,
         ExitStack() as opened,

@@ -196,6 +196,7 @@ def write_streams(
                     copy_from=copyable(plan.ir if name == "ir" else plan.vis),
                     start=plan.start,
                     end=plan.end,
+                    sample_aspect=plan.vis.sample_aspect,
                     options=options,
                 )
             )

@@ -135,7 +135,15 @@ class VideoSink:
 
 @contextmanager
 def open_video(
-    part: Path, encoding: Encoding, tracks: Tracks, *, width: int, height: int, fps: Fraction, where: Path
+    part: Path,
+    encoding: Encoding,
+    tracks: Tracks,
+    *,
+    width: int,
+    height: int,
+    fps: Fraction,
+    sample_aspect: Fraction,
+    where: Path,
 ) -> Generator[VideoSink]:
     """Encode into `part`; errors name `where`.
 
@@ -149,6 +157,9 @@ def open_video(
             late = {"itsoffset": f"{first:.9f}"} if first else {}
             frames = ffmpeg.input("pipe:0", format="nut", protocol_whitelist="pipe", **late)
             options = encoding.arguments | tracks.options
+            if sample_aspect != 1:
+                picture = sample_aspect * Fraction(width, height)
+                options["aspect"] = f"{picture.numerator}:{picture.denominator}"
             node = ffmpeg.output(
                 frames.video, *tracks.streams, file_url(part), format=encoding.muxer, **options
             )

@@ -92,6 +92,7 @@ def write_video(
     copy_from: Path | None = None,
     start: float | None = None,
     end: float | None = None,
+    sample_aspect: Fraction = Fraction(1),
     options: WriteOptions | None = None,
 ) -> Generator[Sink]:
     """Open an output for frames of one size; it appears under its name when the block ends without error.
@@ -108,6 +109,7 @@ def write_video(
         copy_from: video whose sound, subtitles, chapters and metadata are copied (video outputs only).
         start: where the output begins, in seconds after the first frame of `copy_from`; None: there.
         end: where it ends, on the same clock; None: with `copy_from`.
+        sample_aspect: width of a displayed pixel over its height; images have square ones.
         options: how to write.
 
     Raises:
@@ -124,7 +126,16 @@ def write_video(
             sound = options.keep_audio
             tracks = tracks_of(copy_from, muxer=encoding.muxer, sound=sound, start=start, end=end)
         with atomic(out, overwrite=options.overwrite) as part:
-            with open_video(part, encoding, tracks, width=width, height=height, fps=fps, where=out) as sink:
+            with open_video(
+                part,
+                encoding,
+                tracks,
+                width=width,
+                height=height,
+                fps=fps,
+                sample_aspect=sample_aspect,
+                where=out,
+            ) as sink:
                 yield sink
             _check_count(sink, written=count_frames(part, where=out), wanted=num_frames, where=out)
         return
