@@ -3,9 +3,9 @@
     python benchmarks/align.py --data ../shared/data --split test --trials 100
 
 Each trial warps the infrared of a registered pair by a random homography (scale x0.5 to x2, rotation +-10
-degrees, shift +-20 %, corners moved by up to 3 %) and asks for it back. The error is the mean distance, in visible
-pixels, at the corners of the area both views show. Published registrations are themselves off by some pixels
-(parallax, hand labels), so the error against the pair's own fit, found without the warp, stands beside it.
+degrees, shift +-20 %, corners moved by up to 3 %) and asks for it back. The error is the mean distance, in
+visible pixels, at the corners of the area both views show. Published registrations are themselves off by some
+pixels (parallax, hand labels), so the error against the pair's own fit without the warp stands beside.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def trials(data: Path, split: str, count: int, seed: int) -> None:
         true = random_rig(rng)
         begun = time.perf_counter()
         fit = fit_views([cv2.warpPerspective(frame, true, SIZE) for frame in ir], vis)
+        seconds = time.perf_counter() - begun
         row = {
             "trial": index,
             "pair": name,
@@ -93,7 +94,7 @@ def trials(data: Path, split: str, count: int, seed: int) -> None:
             "own": round(error(fit.matrix, true @ own_fit(ir, vis)), 2),
             "trusted": fit.trusted,
             "problems": list(fit.problems),
-            "seconds": round(time.perf_counter() - begun, 1),
+            "seconds": round(seconds, 1),
         }
         rows.append(row)
         print(json.dumps(row), flush=True)

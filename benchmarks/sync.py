@@ -2,10 +2,10 @@
 
     python benchmarks/sync.py --data ../shared/data --trials 50
 
-Each trial cuts 0 to 40 frames off one stream of a synchronised pair, plays the infrared at its own rate, 9, 25
-or 30 Hz and the visible at its own, 25 or 30 Hz (nearest frames at the new times), lets the infrared's clock drift
-by 0 or 0.1 %, and in two of five trials freezes the infrared for 2 s. The error is the largest over the clip, in
-frames of 1/30 s.
+Each trial cuts 0 to 40 frames off one stream of a synchronised pair, plays the infrared at its own rate, 9,
+25 or 30 Hz and the visible at its own, 25 or 30 Hz (nearest frames at the new times), lets the infrared's
+clock drift by 0 or 0.1 %, and in two of five trials freezes the infrared for 2 s. The error is the largest over the
+clip, in frames of 1/30 s.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def main() -> None:
         mine = [row for row in rows if name in row["pair"]]
         sure = np.array([row["error_frames"] for row in mine if row["confident"]])
         print(
-            f"{name or 'all'}: {len(sure)} of {len(mine)} confident, {(sure <= 1).sum()} of them within a frame, "
-            f"worst {sure.max(initial=0):.2f}; within a frame of all: "
+            f"{name or 'all'}: {len(sure)} of {len(mine)} confident, {(sure <= 1).sum()} of them within a "
+            f"frame, worst {sure.max(initial=0):.2f}; within a frame of all: "
             f"{sum(row['error_frames'] <= 1 for row in mine)}"
         )
 

@@ -214,15 +214,18 @@ def _segments(ir: Curve, vis: Curve, *, offset: float, rate: float) -> NDArray[n
     A piece that finds nothing near the offset has no weight and counts as one that disagrees.
     """
     rows: list[tuple[float, float, float]] = []
-    half = _SEGMENT_SECONDS / 2
     count, reach = int(_SEGMENT_SECONDS / _STEP), round(_NEAR / _STEP)
-    for centre in np.arange(vis.times[0] + half, vis.times[-1] - half + 1e-6, half):
-        start = centre - half
-        b, wb = _signal(vis, start=start, count=count, rate=1.0)
-        first = (offset / rate) + start - reach * _STEP
-        a, wa = _signal(ir, start=first, count=count + 2 * reach, rate=rate)
+    start, whole = float(vis.times[0]), int((vis.times[-1] - vis.times[0]) / _STEP)
+    b, wb = _signal(vis, start=start, count=whole, rate=1.0)
+    a, wa = _signal(ir, start=offset / rate + start - reach * _STEP, count=whole + 2 * reach, rate=rate)
+    for first in range(0, whole - count + 1, count // 2):
+        centre = start + (first + count / 2) * _STEP
+        piece = np.s_[first : first + count]
         scores = np.array(
-            [_agreement(a[k : k + count], wa[k : k + count], b, wb) for k in range(2 * reach + 1)]
+            [
+                _agreement(a[k : k + count], wa[k : k + count], b[piece], wb[piece])
+                for k in range(first, first + 2 * reach + 1)
+            ]
         )
         best = int(scores.argmax())
         if not scores.any():

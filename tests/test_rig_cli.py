@@ -1,0 +1,112 @@
+"""The commands inspect, sync and align on real files: results, pair.json, previews, refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from _media import write_video
+from test_align import H, W, rig, scene, seen_by
+from test_sync import scene as moving
+from typer.testing import CliRunner
+
+from vfuse.align.rig import load_rig
+from vfuse.cli.main import app
+
+RUN = CliRunner()
+
+
+def run(*words: object) -> tuple[int, str, str]:
+    result = RUN.invoke(app, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def image(path: Path, picture: np.ndarray) -> Path:
+    cv2.imwrite(str(path), np.round(picture * 255).astype(np.uint8))
+    return path
+
+
+def film(path: Path, times: np.ndarray, *, infrared: bool, rate: int) -> Path:
+    pictures = np.clip(moving(times, seed=1, infrared=infrared), 0, 1)
+    frames = [cv2.resize(np.round(p * 255).astype(np.uint8), (128, 96)) for p in pictures]
+    return write_video(path, frames, rate=rate)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("films")
+    ir = film(folder / "ir.mkv", 0.8 + np.arange(120) / 10, infrared=True, rate=10)
+    return ir, film(folder / "vis.mkv", np.arange(300) / 25, infrared=False, rate=25)
+
+
+def test_sync_writes_the_clocks(films: tuple[Path, Path], tmp_path: Path) -> None:
+    code, out, err = run("sync", *films, "-o", tmp_path / "pair.json", "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    assert said["confident"]
+    assert said["offset_seconds"] + 6 * said["rate"] == pytest.approx(-0.8 + 6, abs=0.04)
+    clocks = load_rig(tmp_path / "pair.json").clocks
+    assert clocks is not None
+    assert clocks.offset == said["offset_seconds"]
+
+
+def test_sync_refuses_what_does_not_move(tmp_path: Path) -> None:
+    still = [np.full((48, 64), 90, np.uint8)] * 60
+    ir, vis = write_video(tmp_path / "a.mkv", still), write_video(tmp_path / "b.mkv", still)
+    code, out, err = run("sync", ir, vis, "-o", tmp_path / "pair.json")
+    assert code == 4
+    assert "--sync" in err
+    assert out == ""
+    assert not (tmp_path / "pair.json").exists()
+
+
+def test_align_writes_the_geometry_and_a_preview(tmp_path: Path) -> None:
+    ir, vis = scene(4)
+    true = rig(scale=1.3, degrees=-5, shift=(-0.1, 0.05))
+    files = image(tmp_path / "ir.png", seen_by(ir, true)), image(tmp_path / "vis.png", vis)
+    pair, preview = tmp_path / "pair.json", tmp_path / "preview.png"
+    code, out, err = run("align", *files, "-o", pair, "--preview", preview)
+    assert code == 0, err
+    assert "x1.3" in out
+    assert cv2.imread(str(preview)).shape == (2 * H, 2 * W, 3)
+    geometry = load_rig(pair).geometry
+    assert geometry is not None
+    assert geometry.as_matrix()[0, 0] == pytest.approx(true[0, 0], abs=0.02)
+
+
+def test_align_refuses_unrelated_views_but_still_shows_them(tmp_path: Path) -> None:
+    files = image(tmp_path / "ir.png", scene(12)[0]), image(tmp_path / "vis.png", scene(13)[1])
+    code, _, err = run("align", *files, "-o", tmp_path / "pair.json", "--preview", tmp_path / "p.png")
+    assert code == 4
+    assert "cannot be aligned" in err
+    assert (tmp_path / "p.png").exists()
+    assert not (tmp_path / "pair.json").exists()
+
+
+def test_inspect_says_what_is_in_the_way(films: tuple[Path, Path]) -> None:
+    code, out, err = run("inspect", *films, "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    assert (said["ir"]["frames"], said["vis"]["frames"]) == (120, 300)
+    assert any("--sync auto" in problem for problem in said["problems"])
+    assert said["output"]["frames"] == pytest.approx(280, abs=3)
+    code, out, err = run("inspect", *films, "--strict")
+    assert code == 4
+    assert "infrared second -0.8" in out or "infrared second -0.7" in out
+
+
+def test_fuse_pairs_by_the_clocks_and_refuses_a_canvas_alone(
+    films: tuple[Path, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "fused.mkv"
+    code, _, err = run(
+        "fuse", *films, "-o", out, "--model", "average", "--sync", "-0.8", "--frames", 12, "--json"
+    )
+    assert code == 0, err
+    assert "shown again" in err
+    code, _, err = run("fuse", *films, "-o", tmp_path / "no.mkv", "--model", "average", "--canvas", "ir")
+    assert code == 2
+    assert "--align" in err
