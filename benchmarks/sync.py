@@ -4,8 +4,8 @@
 
 Each trial cuts 0 to 40 frames off one stream of a synchronised pair, plays the infrared at its own rate, 9,
 25 or 30 Hz and the visible at its own, 25 or 30 Hz (nearest frames at the new times), lets the infrared's
-clock drift by 0 or 0.1 %, and in two of five trials freezes the infrared for 2 s. The error is the largest over the
-clip, in frames of 1/30 s.
+clock drift by 0 or 0.1 %, and in two of five trials freezes the infrared for 2 s. The error is the largest
+over the clip, in frames of 1/30 s.
 """
 
 from __future__ import annotations
