@@ -261,6 +261,7 @@ MODELS.add(
         overlap=2,
         multiple_of=4,
         min_size=8,
+        bytes_per_pixel=2100,
         restores=True,
         paper=PAPER,
     )
@@ -274,6 +275,7 @@ MODELS.add(
         overlap=2,
         multiple_of=16,
         min_size=16,
+        bytes_per_pixel=220,
         restores=True,
         paper=PAPER + "; a small variant of our own",
     )
