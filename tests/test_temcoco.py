@@ -300,6 +300,13 @@ def test_frames_together_do_not_change_the_result(monkeypatch: pytest.MonkeyPatc
             torch.testing.assert_close(network.features(ir, vis).fused, whole, atol=1e-5, rtol=0)
 
 
+def test_both_sources_may_be_one_tensor() -> None:
+    network = tiny(replace(TINY, unshuffle=2, residual=True))
+    _, vis = clip(2, size=64)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(vis, vis).fused, network(vis[:, :, :1], vis.clone()).fused)
+
+
 @torch.no_grad()
 def test_it_needs_half_the_memory_of_the_literal_version(published: Mapping[str, Tensor]) -> None:
     state = {key: x.float() if x.is_floating_point() else x for key, x in published.items()}

@@ -170,7 +170,7 @@ class TemCoCo(nn.Module):
                 f"ir {tuple(ir.shape)} and vis {tuple(vis.shape)}: sizes must be equal multiples of "
                 f"{self.config.multiple_of}"
             )
-        ir, vis = self._fold(ir, like=vis), self._fold(vis, like=vis)
+        ir, vis = fold(ir, planes=1 if self.config.residual else 3), fold(vis, planes=3)
         ir_full, ir_half, ir_low = self.encode_ir(self._unshuffle(ir), frames=frames)
         vis_full, vis_half, vis_low = self.encode_vis(self._unshuffle(vis), frames=frames)
         low, guided = self._interact(ir_low, vis_low, frames=frames)
@@ -204,16 +204,15 @@ class TemCoCo(nn.Module):
             fused = self.attend(fused, frames=frames)
         return fused, (ir_semantic, ir_visual, vis_semantic, vis_visual)
 
-    def _fold(self, clip: Tensor, *, like: Tensor) -> Tensor:
-        """(B, T, C, H, W) to channels-last (B * T, C, H, W), the infrared with as many planes as are read."""
-        x = clip.flatten(0, 1)
-        if clip is not like:
-            x = x[:, :1] if self.config.residual else x.expand(-1, 3, -1, -1)
-        return channels_last(x)
-
     def _unshuffle(self, x: Tensor) -> Tensor:
         x = x.to(self.reconstruct.spatial.weight.dtype)
         return x if self.config.unshuffle == 1 else channels_last(F.pixel_unshuffle(x, self.config.unshuffle))
+
+
+def fold(clip: Tensor, *, planes: int) -> Tensor:
+    """(B, T, 1 or 3, H, W) to channels-last (B * T, planes, H, W); the planes of an infrared are equal."""
+    x = clip.flatten(0, 1)
+    return channels_last(x[:, :1] if planes == 1 else x.expand(-1, planes, -1, -1))
 
 
 def blend(planes: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
@@ -254,6 +253,7 @@ MODELS.add(
         overlap=5,
         multiple_of=16,
         min_size=16,
+        bytes_per_pixel=1600,
         paper=PAPER,
     )
 )
@@ -266,6 +266,7 @@ MODELS.add(
         overlap=5,
         multiple_of=16,
         min_size=16,
+        bytes_per_pixel=1600,
         paper=PAPER + "; as the paper describes it, for training",
     )
 )
@@ -278,6 +279,7 @@ MODELS.add(
         overlap=5,
         multiple_of=32,
         min_size=32,
+        bytes_per_pixel=400,
         paper=PAPER + "; a small variant of our own, as the paper describes it",
     )
 )
