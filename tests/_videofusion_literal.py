@@ -1,8 +1,8 @@
 """VideoFusion as the paper states it, word for word and slowly: the oracle of the fast network.
 
-Plain functions over the published parameter names; feature maps are (N, C, h, w), clips (B, T, C, H, W). Frames
-of BiCAM are visited one by one, layer norms go through reshapes, queries and keys are normalised before their
-product, every output is always made. Nothing here is shared with `vfuse`.
+Plain functions over the published parameter names; feature maps are (N, C, h, w), clips (B, T, C, H, W).
+Frames of BiCAM are visited one by one, layer norms go through reshapes, queries and keys are normalised
+before their product, every output is always made. Nothing here is shared with `vfuse`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock
+from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, full
 from vfuse.models._bands import framewise, locally
 from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
 from vfuse.models._gates import Contribution, Unmix
@@ -136,7 +136,7 @@ class VideoFusion(nn.Module):
     Called with ir (B, T, 1 or 3, H, W) and vis (B, T, 3, H, W) in [0, 1], RGB; any T >= 1, any H and W from
     the entry's `min_size` up (padded by reflection at the bottom and right, cropped back). Returns `fused`,
     `ir` and `vis` of the input's size, (B, T, 3, H, W); residual networks restore infrared as one channel.
-    What is not among `streams` is left out of the output and, where nothing else needs it, not computed.
+    `fused` is always made; of `ir` and `vis` only those among `streams`, the others are None.
     """
 
     def __init__(self, config: Config | None = None) -> None:
@@ -163,13 +163,9 @@ class VideoFusion(nn.Module):
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
         ir, vis = self._fold(ir[:, :, :1] if self.config.residual else ir), self._fold(vis)
         z = self._features(*self._stem(ir, vis, frames), frames=frames)
-        made = self._decode(z, ir, vis, streams)
+        made = self._decode(z, ir, vis, {"fused", *streams})
         return Output(
-            **{
-                name: x[..., :height, :width].unflatten(0, (-1, frames))
-                for name, x in made.items()
-                if name in streams
-            }
+            **{name: x[..., :height, :width].unflatten(0, (-1, frames)) for name, x in made.items()}
         )
 
     def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> Tensor:
@@ -204,19 +200,19 @@ class VideoFusion(nn.Module):
     def _shuffle(self, x: Tensor) -> Tensor:
         return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
 
-    def _decode(self, z: Tensor, ir: Tensor, vis: Tensor, streams: Collection[str]) -> dict[str, Tensor]:
-        """The asked for streams (and those that they are made from) at full size, (N, C, H, W)."""
+    def _decode(self, z: Tensor, ir: Tensor, vis: Tensor, streams: set[str]) -> dict[str, Tensor]:
+        """The asked for streams at full size, (N, C, H, W)."""
         features = {"fused": lambda: z, "ir": lambda: self.unmix_ir(z), "vis": lambda: self.unmix_vis(z)}
-        planes = {
+        made = {
             name: self._shuffle(decoder(features[name]()))
             for name, decoder in zip(Output._fields, self.decoders, strict=True)
             if name in streams or self.config.residual  # a blend needs the sources that it blends
         }
-        return (
-            self._add_to_inputs(planes, ir, vis)
-            if self.config.residual
-            else {k: squash(x) for k, x in planes.items()}
-        )
+        if self.config.residual:
+            made = self._add_to_inputs(made, ir, vis)
+        else:
+            made = {name: squash(x) for name, x in made.items()}
+        return {name: made[name] for name in streams}
 
     def _add_to_inputs(self, planes: dict[str, Tensor], ir: Tensor, vis: Tensor) -> dict[str, Tensor]:
         """Restored sources are input plus correction; fused is their blend and what it lacks."""
@@ -230,7 +226,7 @@ class VideoFusion(nn.Module):
 
 def squash(x: Tensor) -> Tensor:
     """The published output: tanh moved to (0, 1)."""
-    return (x.tanh() + 1) / 2
+    return (full(x).tanh() + 1) / 2
 
 
 def luma(rgb: Tensor) -> Tensor:
