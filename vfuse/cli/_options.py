@@ -172,8 +172,8 @@ Align = Annotated[
     typer.Option(
         "--align",
         metavar="HOW",
-        help="Bring both views together: auto finds the geometry, a pair.json of `vfuse align` gives it, none "
-        "takes the frames as they are.",
+        help="Bring both views together: auto finds the geometry, a pair.json of `vfuse align` gives it, "
+        "none takes the frames as they are.",
         rich_help_panel=PART,
     ),
 ]

@@ -61,9 +61,10 @@ class ResBlock(nn.Module):
         self.conv2 = conv3x3(channels, channels, bias=True)
         for conv in (self.conv1, self.conv2):
             nn.init.kaiming_normal_(conv.weight)
-            nn.init.zeros_(conv.bias)
             with torch.no_grad():
                 conv.weight.mul_(0.1)
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv2(F.leaky_relu_(self.conv1(x), 0.1)).add_(x)

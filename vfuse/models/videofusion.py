@@ -152,12 +152,13 @@ class VideoFusion(nn.Module):
         self.unmix_ir, self.unmix_vis = Unmix(c[0]), Unmix(c[0])
         planes = (4, 1, 3) if config.residual else (3, 3, 3)  # fused (colour and blending weight), ir, vis
         hidden = c[0] if config.residual else c[0] // 2
-        self.decoders = nn.ModuleList(
+        decoders = [
             Decoder(c[0], heads[0], config.decoder_blocks, hidden=hidden, c_out=p * fold) for p in planes
-        )
+        ]
         if config.residual:  # start near the input, not at noise
-            for decoder in self.decoders:
+            for decoder in decoders:
                 nn.init.normal_(decoder.conv2.weight, std=0.002)
+        self.decoders = nn.ModuleList(decoders)
 
     def forward(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
@@ -259,6 +260,7 @@ MODELS.add(
         min_size=8,
         bytes_per_pixel=2100,
         restores=True,
+        selective=True,
         paper=PAPER,
     )
 )
@@ -273,6 +275,7 @@ MODELS.add(
         min_size=16,
         bytes_per_pixel=220,
         restores=True,
+        selective=True,
         paper=PAPER + "; a small variant of our own",
     )
 )
