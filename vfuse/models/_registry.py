@@ -85,6 +85,7 @@ class ModelEntry:
         bytes_per_pixel: peak working memory for each pixel of each frame of a window, in bytes at float32;
             from it the runner chooses tiles where whole frames would not fit. 0 when it is negligible.
         restores: whether it returns restored sources.
+        selective: whether it is called with `streams=`, the names of those wanted, and leaves the rest out.
         colour: "rgb" when it makes colours itself, "luma" when it fuses brightness and keeps the visible's
             chroma.
         paper: citation, or a sentence on what it is.
@@ -101,6 +102,7 @@ class ModelEntry:
     min_size: int = 16
     bytes_per_pixel: int = 0
     restores: bool = False
+    selective: bool = False
     colour: Literal["rgb", "luma"] = "rgb"
     paper: str = ""
     weights: Mapping[str, Weights] = field(default_factory=dict[str, Weights])

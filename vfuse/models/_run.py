@@ -45,12 +45,13 @@ class LoadedModel:
     sha256: str = ""
 
     @torch.inference_mode()
-    def __call__(self, ir: Tensor, vis: Tensor) -> Output:
+    def __call__(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         """Fuse clips of any size.
 
         Args:
             ir: (B, T, 1 or 3, H, W) in [0, 1], on any device.
             vis: (B, T, 3, H, W) RGB in [0, 1].
+            streams: what is wanted beside "fused"; a selective network leaves the rest out.
 
         Returns:
             Float32 streams in [0, 1] of the same B, T, H, W, on the model's device.
@@ -61,7 +62,8 @@ class LoadedModel:
         height, width = vis.shape[-2:]
         ir, vis = (self._pad(x.to(self.device, torch.float32, non_blocking=True)) for x in (ir, vis))
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            output: Output = self.network(ir, vis)
+            wanted = {"streams": streams} if self.entry.selective else {}
+            output: Output = self.network(ir, vis, **wanted)
         fused, ir_out, vis_out = (None if x is None else self._finish(x, height, width) for x in output)
         assert fused is not None, "every network makes a fused stream"
         return Output(fused, ir_out, vis_out)
@@ -192,7 +194,7 @@ def _tiled(
     """Every stream as (1, T, C, H, W) on the CPU, computed tile by tile and faded across what tiles share."""
     height, width = vis.shape[-2:]
     if tile >= max(height, width):
-        return {name: x.cpu() for name, x in _kept(model(ir, vis), streams).items()}
+        return {name: x.cpu() for name, x in _kept(model(ir, vis, streams=streams), streams).items()}
     tile = padded_size(model.entry, tile)
     sums: dict[str, Tensor] = {}
     total = torch.zeros(height, width)
@@ -200,7 +202,7 @@ def _tiled(
         for x, across in tile_weights(width, tile):
             here = (..., slice(y, y + len(down)), slice(x, x + len(across)))
             weight = down[:, None] * across
-            for name, part in _kept(model(ir[here], vis[here]), streams).items():
+            for name, part in _kept(model(ir[here], vis[here], streams=streams), streams).items():
                 whole = sums.setdefault(name, torch.zeros(*part.shape[:-2], height, width))
                 whole[here] += part.cpu() * weight
             total[here[1:]] += weight
