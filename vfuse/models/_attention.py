@@ -56,9 +56,10 @@ def correlate(q: Tensor, k: Tensor) -> Tensor:
     with torch.autocast(q.device.type, enabled=False):
         # One product over all channels, of which the heads are the diagonal blocks: faster than a strided
         # product per head, although it computes more.
-        gram = torch.bmm(q.transpose(1, 2), k).to(precise)
+        alone = len(q) == 1  # one product reads q as it lies, a batch of them copies it first
+        gram = (q[0].t() @ k[0])[None] if alone else torch.bmm(q.transpose(1, 2), k)
         norms = (z.square().sum(1, keepdim=True, dtype=precise) for z in (q, k))
-        return torch.cat([gram, *norms], dim=1)
+        return torch.cat([gram.to(precise), *norms], dim=1)
 
 
 def attention_map(correlation: Tensor, temperature: Tensor) -> Tensor:

@@ -34,6 +34,10 @@ class Band:
     reach: slice
     inner: slice
 
+    def of(self, x: Tensor) -> Tensor:
+        """The rows of x (N, C, h, w)."""
+        return x[self.frames, :, self.rows]
+
     def around(self, x: Tensor, frame: Tensor | None = None) -> Tensor:
         """The band of x (N, C, h, w) with its neighbouring rows, from the frames that an index (N,) names."""
         pixels = x.permute(0, 2, 3, 1)[:, self.reach]

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._attention import Pointwise
-from vfuse.models._bands import framewise
+from vfuse.models._attention import Pointwise, full
+from vfuse.models._bands import bands, framewise, locally
 from vfuse.models._blocks import conv3x3
 
 
@@ -21,20 +21,38 @@ class ChannelAttention(nn.Module):
         self.fc2 = Pointwise(channels // 16, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))])[..., None, None]  # (2, N, C, 1, 1)
+        pooled = torch.stack(mean_and_maximum(x))[..., None, None]  # (2, N, C, 1, 1)
         hidden = F.leaky_relu(self.fc1(pooled.flatten(0, 1)), 0.2)
         return self.fc2(hidden).unflatten(0, (2, -1)).sum(0).sigmoid()
 
 
+def mean_and_maximum(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Of every channel of every frame over all pixels, (N, C) each."""
+    parts = bands(x)
+    if len(parts) == 1:
+        return x.mean((2, 3)), x.amax((2, 3))
+    total, peak = x.new_zeros(x.shape[:2], dtype=full(x).dtype), x.new_full(x.shape[:2], -torch.inf)
+    for band in parts:
+        part = full(band.of(x))  # a band at a time: torch reduces thin half-precision maps ten times slower
+        total[band.frames] += part.sum((2, 3))
+        peak[band.frames] = torch.maximum(peak[band.frames], part.amax((2, 3)))
+    return (total / x[0, 0].numel()).to(x.dtype), peak
+
+
 class SpatialAttention(nn.Module):
-    """Weights per pixel from the mean and the maximum over channels, (N, C, h, w) -> (N, 1, h, w)."""
+    """x weighed per pixel, from the mean and the maximum over its channels, (N, C, h, w)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = conv3x3(2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv1(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)).sigmoid()
+        return locally(self.weighed, x)
+
+    def weighed(self, x: Tensor) -> Tensor:
+        y = full(x)
+        pooled = torch.cat([y.mean(1, keepdim=True), y.amax(1, keepdim=True)], dim=1).to(x.dtype)
+        return self.conv1(pooled).sigmoid() * x
 
 
 class Unmix(nn.Module):
@@ -50,7 +68,7 @@ class Unmix(nn.Module):
 
     def gated(self, x: Tensor) -> Tensor:
         y = self.channel_attention(x) * x
-        return self.spatial_attention(y) * y
+        return self.spatial_attention(y)
 
 
 class Contribution(nn.Module):
@@ -70,4 +88,4 @@ class Contribution(nn.Module):
         keep_enhanced, keep_plain = scores.chunk(2, dim=1)  # (N, 1, 1, 1) each
         y = keep_enhanced * enhanced
         y = self.channel_attention(y) * y
-        return self.spatial_attention(y) * y + keep_plain * plain
+        return self.spatial_attention(y) + keep_plain * plain
