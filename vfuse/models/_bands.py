@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BAND_BYTES = 16 * 640 * 32 * 4  # of one map; measured flat between half and twice of it
+BAND_BYTES = 32 * 640 * 32 * 4  # of one map; measured flat between half and twice of it
 SMALLEST_BAND = 8  # rows; the two more that are read would otherwise weigh too much
 ALL = slice(None)
 
@@ -130,4 +130,7 @@ def framewise(layer: Callable[..., Tensor], *maps: Tensor) -> Tensor:
 
 
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+    """Room for several maps in the layout of one: features lie channels-last, images plane by plane."""
+    last = like.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)

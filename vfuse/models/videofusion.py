@@ -189,12 +189,12 @@ class VideoFusion(nn.Module):
             x = x.expand(-1, 3, -1, -1)
         bottom, right = (-size % self.config.multiple_of for size in x.shape[-2:])
         x = F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
-        return x.contiguous(memory_format=torch.channels_last)
+        return x.contiguous()
 
     def _stem(self, ir: Tensor, vis: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """What the first scale reads of both modalities."""
         if not self.config.residual:
-            return ir, vis
+            return tuple(x.contiguous(memory_format=torch.channels_last) for x in (ir, vis))
         fold = self.config.unshuffle
         return infrared_planes(ir, fold, frames=frames), visible_planes(vis, fold)
 
@@ -217,12 +217,16 @@ class VideoFusion(nn.Module):
 
     def _add_to_inputs(self, planes: dict[str, Tensor], ir: Tensor, vis: Tensor) -> dict[str, Tensor]:
         """Restored sources are input plus correction; fused is their blend and what it lacks."""
-        ir, vis = ir + planes["ir"], vis + planes["vis"]
-        share = planes["fused"][:, 3:].sigmoid()  # of the infrared's brightness
-        fused = vis + share * (ir - luma(vis)) + planes["fused"][:, :3]
-        images = {"fused": fused, "ir": ir, "vis": vis}
+        ir, vis = framewise(torch.add, ir, planes["ir"]), framewise(torch.add, vis, planes["vis"])
+        images = {"fused": framewise(blend, planes["fused"], ir, vis), "ir": ir, "vis": vis}
         # Clamped only for the viewer: a clamp in training would hide over- and undershoot from the losses.
-        return images if self.training else {name: x.clamp(0, 1) for name, x in images.items()}
+        return images if self.training else {name: x.clamp_(0, 1) for name, x in images.items()}
+
+
+def blend(planes: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
+    """The visible with a share of the infrared's brightness, and what both lack, as (N, 4, H, W) say."""
+    share = planes[:, 3:].sigmoid()
+    return vis + share * (ir - luma(vis)) + planes[:, :3]
 
 
 def squash(x: Tensor) -> Tensor:
