@@ -14,45 +14,48 @@ from vfuse.io.probe import probe
 from vfuse.io.reader import read_frames
 
 HEIGHT, WIDTH = 96, 128
-LEVELS = {"infrared": 0.2, "visible": 0.4, "fused": 0.6, "fused B": 0.8}
+LEVELS = {"infrared": 50, "visible": 100, "fused": 150, "fused B": 200}
 
 
 def flat(count: int) -> dict[str, torch.Tensor]:
-    return {name: torch.full((3, HEIGHT, WIDTH), level) for name, level in list(LEVELS.items())[:count]}
+    return {
+        name: torch.full((3, HEIGHT, WIDTH), level, dtype=torch.uint8)
+        for name, level in list(LEVELS.items())[:count]
+    }
 
 
-def centre(picture: torch.Tensor, column: int, row: int) -> float:
-    return float(picture[0, row * HEIGHT + HEIGHT // 2, column * WIDTH + WIDTH // 2])
+def centre(picture: torch.Tensor, column: int, row: int) -> int:
+    return int(picture[0, row * HEIGHT + HEIGHT // 2, column * WIDTH + WIDTH // 2])
 
 
 def test_grid_and_strip_put_each_panel_in_its_place():
     grid = arrange(flat(4), layout="grid", time=0)
     assert grid.shape == (3, 2 * HEIGHT, 2 * WIDTH)
     places = [(0, 0), (1, 0), (0, 1), (1, 1)]
-    assert [centre(grid, *place) for place in places] == pytest.approx(list(LEVELS.values()))
+    assert [centre(grid, *place) for place in places] == list(LEVELS.values())
     assert centre(arrange(flat(3), layout="grid", time=0), 1, 1) == 0
     strip = arrange(flat(3), layout="strip", time=0)
     assert strip.shape == (3, HEIGHT, 3 * WIDTH)
-    assert [centre(strip, k, 0) for k in range(3)] == pytest.approx([0.2, 0.4, 0.6])
-    assert grid[:, :20, :80].max() > 0.9  # the label
+    assert [centre(strip, k, 0) for k in range(3)] == [50, 100, 150]
+    assert grid[:, :20, :80].max() > 230  # the label
 
 
 def test_wipe_moves_and_blink_alternates():
     middle = HEIGHT // 2
     for time, columns in ((0.0, 0), (1.0, WIDTH // 2), (2.0, WIDTH), (3.0, WIDTH // 2)):
         row = arrange(flat(3), layout="wipe", time=time)[0, middle]
-        assert int((row == torch.tensor(0.4)).sum()) == pytest.approx(columns, abs=2)
+        assert int((row == 100).sum()) == pytest.approx(columns, abs=2)
     shown = [centre(arrange(flat(3), layout="blink", time=t), 0, 0) for t in (0, 0.9, 1.1, 2.1, 3.1)]
-    assert shown == pytest.approx([0.2, 0.2, 0.4, 0.6, 0.2])
+    assert shown == [50, 50, 100, 150, 50]
 
 
 def test_insets_show_the_sources():
     shown = arrange(flat(3), layout="pip", time=0)
     assert shown.shape == (3, HEIGHT, WIDTH)
     bottom = HEIGHT - 10
-    assert float(shown[0, bottom, 24]) == pytest.approx(0.2)
-    assert float(shown[0, bottom, 24 + WIDTH // 4 + 8]) == pytest.approx(0.4)
-    assert float(shown[0, bottom, WIDTH - 10]) == pytest.approx(0.6)
+    assert int(shown[0, bottom, 24]) == 50
+    assert int(shown[0, bottom, 24 + WIDTH // 4 + 8]) == 100
+    assert int(shown[0, bottom, WIDTH - 10]) == 150
 
 
 def test_the_sources_are_not_written_to():
@@ -83,8 +86,8 @@ def test_the_command_keeps_frames_times_sound_and_order(tmp_path, films):
     assert (done.exit_code, done.output.splitlines()[-1]) == (0, f"{out}: 6 frames, grid")
     info = probe(out)
     assert (info.width, info.height, info.num_frames, info.has_audio) == (2 * WIDTH, 2 * HEIGHT, 6, True)
-    with read_frames(info, grey=False) as frames:
-        fused = [round(255 * centre(frame.pixels, 0, 1)) for frame in frames]
+    with read_frames(info, grey=False, levels=True) as frames:
+        fused = [centre(frame.pixels, 0, 1) for frame in frames]
     assert fused == [30 * k for k in range(6)]
 
 

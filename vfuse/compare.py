@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from vfuse.errors import PairError, UsageError
-from vfuse.io.pairs import PairPlan, plan_pair, read_pairs
+from vfuse.io._pixels import as_levels
+from vfuse.io.pairs import PairPlan, plan_pair, read_part
 from vfuse.io.probe import VideoInfo, probe
-from vfuse.io.reader import Frame, read_range
-from vfuse.io.thermal import ThermalOptions
+from vfuse.io.reader import read_range
+from vfuse.io.thermal import ThermalOptions, displayer
 from vfuse.io.writer import Sink, WriteOptions, check_output, write_video
 from vfuse.prefetch import prefetch, write_behind
 
@@ -29,6 +30,8 @@ _AHEAD = 4  # frames that reading and writing may be ahead and behind
 _WIPE_SECONDS = 4.0  # the line goes across and back
 _BLINK_SECONDS = 1.0  # each picture is shown for so long
 _INSET = 4  # an inset has a quarter of the width and height
+_H264 = (".mp4", ".m4v", ".mov", ".mkv")  # suffixes of containers that get it unless told otherwise
+_WHITE = 255
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -91,7 +94,7 @@ def compare_videos(
             start=plan.start,
             end=plan.end,
             sample_aspect=plan.vis.sample_aspect,
-            options=options.write,
+            options=_quick(options.write, out),
         ) as sink,
         ExitStack() as opened,
         prefetch(_panels(plan, infos, opened), _AHEAD) as coming,
@@ -105,6 +108,13 @@ def compare_videos(
     return plan.num_frames
 
 
+def _quick(write: WriteOptions, out: Path) -> WriteOptions:
+    """Speed before size, where nothing else is asked for: half the time for 1.8 times the bytes."""
+    if write.codec is None and out.suffix.lower() in _H264:
+        return replace(write, codec="libx264", encoder_opts=(("preset", "ultrafast"), *write.encoder_opts))
+    return write
+
+
 def _writer(sink: Sink) -> Callable[[tuple[Tensor, float]], None]:
     return lambda frame: sink.write(frame[0], time=frame[1])
 
@@ -113,11 +123,11 @@ def arrange(panels: Panels, *, layout: Layout, time: float) -> Tensor:
     """Put the pictures of one moment together.
 
     Args:
-        panels: name to (3, H, W) float32 in [0, 1], in the order infrared, visible, fused, and maybe another.
+        panels: name to (3, H, W) uint8, in the order infrared, visible, fused, and maybe another.
         time: seconds from the beginning, for "wipe" and "blink".
 
     Returns:
-        (3, H', W') float32: two by two panels for "grid", a row of them for "strip", else one.
+        (3, H', W') uint8: two by two panels for "grid", a row of them for "strip", else one.
     """
     names = list(panels)
     pictures = list(panels.values())
@@ -129,7 +139,7 @@ def arrange(panels: Panels, *, layout: Layout, time: float) -> Tensor:
         edge = round(width * (1 - abs(2 * phase - 1)))
         left, right = (_labelled(panels, name, right=k == 1) for k, name in enumerate(names[-2:]))
         left[:, :, edge:] = right[:, :, edge:]
-        left[:, :, max(edge - 1, 0) : edge + 1] = 1
+        left[:, :, max(edge - 1, 0) : edge + 1] = _WHITE
         return left
     if layout == "pip":
         shown = _labelled(panels, names[-1])
@@ -143,7 +153,7 @@ def arrange(panels: Panels, *, layout: Layout, time: float) -> Tensor:
         return shown
     columns = 2 if layout == "grid" else len(names)
     rows = 2 if layout == "grid" else 1
-    shown = torch.zeros(3, rows * height, columns * width)
+    shown = torch.zeros(3, rows * height, columns * width, dtype=torch.uint8)
     for place, name in enumerate(names):
         row, column = divmod(place, columns)
         panel = shown[:, row * height : (row + 1) * height, column * width : (column + 1) * width]
@@ -164,12 +174,11 @@ def _write_text(picture: Tensor, text: str, *, right: bool = False) -> None:
     scale = max(min(height, width) / 800, 0.35)
     (across, up), below = cv2.getTextSize(text, _FONT, scale, 1)
     bar = np.zeros((up + below + 6, across + 10), np.uint8)
-    cv2.putText(bar, text, (5, up + 3), _FONT, scale, 255, 1, cv2.LINE_AA)
-    bar = bar[:height, :width]
-    top, left = (height - bar.shape[0], width - bar.shape[1]) if right else (0, 0)
-    place = picture[:, top : top + bar.shape[0], left : left + bar.shape[1]]
-    ink = torch.from_numpy(bar.astype(np.float32) / 255)
-    place.copy_(torch.maximum(place * 0.4, ink.expand_as(place)))
+    cv2.putText(bar, text, (5, up + 3), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
+    ink = torch.from_numpy(bar[:height, :width])
+    top, left = (height - ink.shape[0], width - ink.shape[1]) if right else (0, 0)
+    place = picture[:, top : top + ink.shape[0], left : left + ink.shape[1]]
+    place.copy_(torch.maximum(place // 3, ink.expand_as(place)))
 
 
 def _checked(info: VideoInfo, plan: PairPlan) -> VideoInfo:
@@ -196,14 +205,13 @@ def _size(layout: Layout, plan: PairPlan, count: int) -> tuple[int, int]:
 
 def _panels(plan: PairPlan, infos: Mapping[str, VideoInfo], opened: ExitStack) -> Iterator[Panels]:
     """Panels of one moment after the other; a fused video of the cut alone is read from its beginning."""
-    pairs = opened.enter_context(read_pairs(plan))
-    films: dict[str, Iterator[Frame]] = {}
+    display = displayer(plan.thermal)
+    ir = opened.enter_context(read_part(plan, plan.ir, grey=plan.thermal.grey))
+    films = {"visible": opened.enter_context(read_part(plan, plan.vis, levels=True))}
     for name, info in infos.items():
         first = 0 if info.num_frames == plan.num_frames else plan.first
-        reading = read_range(info, grey=False, first=first, stop=first + plan.num_frames)
+        reading = read_range(info, grey=False, first=first, stop=first + plan.num_frames, levels=True)
         films[name] = opened.enter_context(reading)
-    return (
-        {"infrared": pair.ir.expand(3, -1, -1), "visible": pair.vis}
-        | {name: next(frames).pixels for name, frames in films.items()}
-        for pair in pairs
-    )
+    for heat in ir:
+        infrared = as_levels(display(heat.pixels)).expand(3, -1, -1)
+        yield {"infrared": infrared} | {name: next(frames).pixels for name, frames in films.items()}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor
 
 from vfuse.errors import OutputError
@@ -63,7 +64,8 @@ class SingleImage:
 
 def _write_image(path: Path, frame: Tensor, *, where: Path, deep: bool) -> None:
     suffix = path.suffix.lower()
-    pixels = np.ascontiguousarray(frame.detach().float().cpu().numpy().transpose(1, 2, 0)[..., ::-1])
+    planes = frame if frame.dtype == torch.uint8 else frame.detach().float().cpu()
+    pixels = np.ascontiguousarray(planes.numpy().transpose(1, 2, 0)[..., ::-1])
     levels = quantize(pixels, deep=deep and suffix in _DEEP_SUFFIXES)
     done, data = cv2.imencode(suffix, levels, _PARAMETERS.get(suffix, []))
     if not done:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,12 +35,15 @@ _RGB_PLANES = (2, 0, 1)  # planar formats are stored G, B, R
 _BT601_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, 2.5.1: grey of an RGB image
 
 
-def converter(info: VideoInfo, *, grey: bool) -> Callable[[VideoFrame, int], Tensor]:
-    """A function from a decoded frame and its index to upright pixels (C, H, W) float32 in [0, 1]."""
+def converter(info: VideoInfo, *, grey: bool, levels: bool = False) -> Callable[[VideoFrame, int], Tensor]:
+    """A function from a decoded frame and its index to upright pixels (C, H, W) float32 in [0, 1].
+
+    With `levels` they are uint8 from 0 to 255, which is all that a picture to look at needs.
+    """
     swscale = VideoReformatter()
     mono = grey or info.channels == 1
-    wide = mono or info.bit_depth > 8
-    target = "gray16le" if mono else "gbrp16le" if wide else "gbrp"
+    wide = not levels and (mono or info.bit_depth > 8)
+    target = ("gray" if mono else "gbrp") + ("16le" if wide else "")
     # swscale makes BT.601 luma of any other; told that it has BT.601 already, it leaves the luma as it is.
     matrix = Colorspace.ITU601 if mono else _SWS_MATRICES.get(info.colour_matrix, Colorspace.ITU601)
     white = 65535 if mono else _white(info) if wide else 255
@@ -57,8 +61,9 @@ def converter(info: VideoInfo, *, grey: bool) -> Callable[[VideoFrame, int], Ten
             )
         except (FFmpegError, OSError, ValueError) as error:
             raise _unsupported(info, frame.format.name, index) from error
-        pixels = _planes(planar, white=white, order=(0,) if mono else _RGB_PLANES, wide=wide)
-        pixels = _upright(pixels, info)
+        planes = _planes(planar, order=(0,) if mono else _RGB_PLANES, wide=wide)
+        stored = np.stack(planes) if levels else _scaled(planes, white=white)
+        pixels = _upright(torch.from_numpy(stored), info)
         return pixels if grey or not mono else pixels.expand(3, -1, -1).contiguous()
 
     return convert
@@ -71,16 +76,24 @@ def _white(info: VideoInfo) -> int:
     return (2**info.bit_depth - 1) << (16 - info.bit_depth)
 
 
-def _planes(frame: VideoFrame, *, white: int, order: tuple[int, ...], wide: bool) -> Tensor:
+def _planes(frame: VideoFrame, *, order: tuple[int, ...], wide: bool) -> list[NDArray[Any]]:
+    """The stored planes (H, W) without the padding at the ends of their rows; views of the frame."""
     dtype = np.dtype(np.uint16 if wide else np.uint8)
-    pixels = np.empty((len(order), frame.height, frame.width), np.float32)
-    for channel, plane in zip(pixels, (frame.planes[index] for index in order), strict=True):
-        rows = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)
-        channel[:] = rows[: frame.height, : frame.width]
+    return [
+        np.frombuffer(memoryview(plane), dtype)
+        .reshape(-1, plane.line_size // dtype.itemsize)[: frame.height, : frame.width]
+        for plane in (frame.planes[index] for index in order)
+    ]  # fmt: skip
+
+
+def _scaled(planes: Sequence[NDArray[Any]], *, white: int) -> NDArray[np.float32]:
+    pixels = np.empty((len(planes), *planes[0].shape), np.float32)
+    for index, plane in enumerate(planes):
+        pixels[index] = plane
     pixels *= np.float32(1 / white)
-    if white < np.iinfo(dtype).max:
+    if white < np.iinfo(planes[0].dtype).max:
         np.minimum(pixels, 1, out=pixels)
-    return torch.from_numpy(pixels)
+    return pixels
 
 
 def _upright(pixels: Tensor, info: VideoInfo) -> Tensor:
@@ -99,6 +112,11 @@ def image_tensor(pixels: NDArray[np.uint8 | np.uint16], *, grey: bool) -> Tensor
     if grey:
         return torch.from_numpy(scaled @ np.asarray(_BT601_LUMA, np.float32))[None]
     return torch.from_numpy(scaled).permute(2, 0, 1).contiguous()
+
+
+def as_levels(pixels: Tensor) -> Tensor:
+    """[0, 1] to the nearest of 256 levels, uint8."""
+    return (pixels * 255 + 0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def _unsupported(info: VideoInfo, pix_fmt: str, index: int) -> InputError:

@@ -14,6 +14,7 @@ import av
 import cv2
 import ffmpeg
 import numpy as np
+import torch
 from av.error import FFmpegError
 from torch import Tensor
 
@@ -31,7 +32,12 @@ _OFF_GRID = 0.25  # of a frame: how far a time may lie from the grid of a contai
 
 
 def quantize(plane: np.ndarray, *, deep: bool, out: np.ndarray | None = None) -> np.ndarray:
-    """[0, 1] to the nearest of 256 levels (65536 when deep), clipped, in one pass over the memory."""
+    """[0, 1] to the nearest of 256 levels (65536 when deep), clipped, in one pass over the memory.
+
+    Levels that are uint8 already stay what they are.
+    """
+    if plane.dtype == np.uint8:
+        return np.multiply(plane, 257 if deep else 1, out=out, dtype=np.uint16 if deep else np.uint8)
     top, kind = (65535, cv2.CV_16U) if deep else (255, cv2.CV_8U)
     rows = plane.reshape(len(plane), -1)  # OpenCV would take a factor for the first channel alone
     return cv2.addWeighted(rows, top, rows, 0, 0, dst=out, dtype=kind).reshape(plane.shape)
@@ -70,7 +76,8 @@ class VideoSink:
         if tuple(frame.shape) != (channels, self._height, self._width) or channels not in (1, 3):
             raise ValueError(f"frame {tuple(frame.shape)} in a video of {self._width}x{self._height}")
         tick = self._tick(time)
-        pixels = self._pixels(frame.detach().float().cpu().numpy())
+        levels = frame.dtype == torch.uint8
+        pixels = self._pixels((frame if levels else frame.detach().float().cpu()).numpy())
         if self._feed is None:  # late, because the first frame's time is an option of the command
             self._feed = self._start(float(tick * self._encoding.time_base))
         try:

@@ -133,6 +133,16 @@ def read_pairs(plan: PairPlan) -> AbstractContextManager[Iterator[FramePair]]:
     return closing(_read_pairs(plan))
 
 
+def read_part(
+    plan: PairPlan, info: VideoInfo, *, grey: bool = False, levels: bool = False
+) -> AbstractContextManager[Iterator[Frame]]:
+    """Decode the planned part of one of the two inputs, as it is; see `vfuse.io.reader.read_range`."""
+    if info.stream is not None:
+        return closing(_read_stream(plan, info, grey=grey, levels=levels))
+    stop = plan.first + plan.num_frames
+    return read_range(info, grey=grey, first=plan.first, stop=stop, levels=levels)
+
+
 def pair_warnings(plan: PairPlan) -> list[str]:
     """What looks wrong about a usable pair, in one sentence each; may decode two frames."""
     warnings: list[str] = []
@@ -240,7 +250,7 @@ def _clock(ir: VideoInfo, vis: VideoInfo) -> VideoInfo:
 def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
     display = displayer(plan.thermal)
     place = _placer(plan)
-    with _open_ir(plan) as ir_frames, _open(plan, plan.vis, grey=False) as vis_frames:
+    with _open_ir(plan) as ir_frames, read_part(plan, plan.vis) as vis_frames:
         index = 0
         while True:
             ir, vis = next(ir_frames, None), next(vis_frames, None)
@@ -269,18 +279,12 @@ def _placer(plan: PairPlan) -> Place:
 def _open_ir(plan: PairPlan) -> AbstractContextManager[Iterator[Frame]]:
     if plan.ir_indices:
         return closing(read_indices(plan.ir, plan.ir_indices, grey=plan.thermal.grey))
-    return _open(plan, plan.ir, grey=plan.thermal.grey)
+    return read_part(plan, plan.ir, grey=plan.thermal.grey)
 
 
-def _open(plan: PairPlan, info: VideoInfo, *, grey: bool) -> AbstractContextManager[Iterator[Frame]]:
-    stop = plan.first + plan.num_frames
-    if info.stream is None:
-        return read_range(info, grey=grey, first=plan.first, stop=stop)
-    return closing(_read_stream(plan, info, grey=grey, stop=stop if plan.end is not None else None))
-
-
-def _read_stream(plan: PairPlan, info: VideoInfo, *, grey: bool, stop: int | None) -> Generator[Frame]:
-    with read_frames(info, grey=grey) as frames:
+def _read_stream(plan: PairPlan, info: VideoInfo, *, grey: bool, levels: bool) -> Generator[Frame]:
+    stop = None if plan.end is None else plan.first + plan.num_frames
+    with read_frames(info, grey=grey, levels=levels) as frames:
         yield from islice(frames, plan.first, stop)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vfuse.errors import InputError
 from vfuse.io._container import open_file, prepare_decoder
-from vfuse.io._pixels import converter, image_tensor
+from vfuse.io._pixels import as_levels, converter, image_tensor
 from vfuse.io._timing import MAX_REORDER
 from vfuse.io.images import read_image
 from vfuse.io.probe import VideoInfo
@@ -30,7 +30,8 @@ class Frame:
     """One decoded frame.
 
     Attributes:
-        pixels: (C, H, W) float32 in [0, 1]: full-range RGB, or one channel of full-range grey.
+        pixels: (C, H, W) float32 in [0, 1]: full-range RGB, or one channel of full-range grey; uint8 where
+            levels were asked for.
         time: presentation time in seconds from the first frame of the input.
     """
 
@@ -39,7 +40,12 @@ class Frame:
 
 
 def read_frames(
-    info: VideoInfo, *, grey: bool, start: float | None = None, end: float | None = None
+    info: VideoInfo,
+    *,
+    grey: bool,
+    start: float | None = None,
+    end: float | None = None,
+    levels: bool = False,
 ) -> AbstractContextManager[Iterator[Frame]]:
     """Decode the frames shown from `start` (inclusive) to `end` (exclusive).
 
@@ -47,14 +53,15 @@ def read_frames(
         info: what `probe` returned; a stream can be read only once.
         grey: deliver (1, H, W) luma instead of (3, H, W) RGB.
         start, end: seconds from the first frame; None is the first frame and the end.
+        levels: deliver uint8 from 0 to 255: less work, and enough for pictures that are only looked at.
 
     Raises:
         InputError: while iterating, for a damaged frame, a changed size, or another count than was probed.
     """
     if info.times is None:
-        return closing(_read_stream(info, grey=grey, start=start, end=end))
+        return closing(_read_stream(info, grey=grey, start=start, end=end, levels=levels))
     first, stop = frame_range(info.times, start=start, end=end)
-    return read_range(info, grey=grey, first=first, stop=stop)
+    return read_range(info, grey=grey, first=first, stop=stop, levels=levels)
 
 
 def frame_range(times: tuple[float, ...], *, start: float | None, end: float | None) -> tuple[int, int]:
@@ -65,16 +72,16 @@ def frame_range(times: tuple[float, ...], *, start: float | None, end: float | N
 
 
 def read_range(
-    info: VideoInfo, *, grey: bool, first: int, stop: int
+    info: VideoInfo, *, grey: bool, first: int, stop: int, levels: bool = False
 ) -> AbstractContextManager[Iterator[Frame]]:
     """Decode the frames with indices [first, stop) of a file or of images; see `read_frames`."""
     read = _read_images if info.kind == "images" else _read_video
-    return closing(read(info, grey=grey, first=first, stop=stop))
+    return closing(read(info, grey=grey, first=first, stop=stop, levels=levels))
 
 
-def _read_video(info: VideoInfo, *, grey: bool, first: int, stop: int) -> Generator[Frame]:
+def _read_video(info: VideoInfo, *, grey: bool, first: int, stop: int, levels: bool) -> Generator[Frame]:
     times = info.times or ()
-    convert = converter(info, grey=grey)
+    convert = converter(info, grey=grey, levels=levels)
     with ExitStack() as opened:
         frames = _seek(info, opened, first=first) or _skip(info, opened, first=first)
         index = first
@@ -138,21 +145,24 @@ def _index_of(info: VideoInfo, frame: VideoFrame) -> int | None:
     return info.times.index(near, index)
 
 
-def _read_stream(info: VideoInfo, *, grey: bool, start: float | None, end: float | None) -> Generator[Frame]:
+def _read_stream(
+    info: VideoInfo, *, grey: bool, start: float | None, end: float | None, levels: bool
+) -> Generator[Frame]:
     opened = info.stream
     if opened is None:
         raise ValueError("a stream must be read with the VideoInfo that probed it")
     with closing(opened):
-        for frame in _timed(info, opened.frames(info.path), grey=grey):
+        for frame in _timed(info, opened.frames(info.path), converter(info, grey=grey, levels=levels)):
             if end is not None and frame.time >= end - _SAME_TIME_SECONDS:
                 return
             if start is None or frame.time >= start - _SAME_TIME_SECONDS:
                 yield frame
 
 
-def _timed(info: VideoInfo, frames: Iterator[VideoFrame], *, grey: bool) -> Iterator[Frame]:
+def _timed(
+    info: VideoInfo, frames: Iterator[VideoFrame], convert: Callable[[VideoFrame, int], Tensor]
+) -> Iterator[Frame]:
     """Frames of a stream with their own times, evenly spaced where a timestamp is missing or runs back."""
-    convert = converter(info, grey=grey)
     origin: float | None = None
     last = -1.0
     for index, frame in enumerate(_guarded(info, frames, at=0)):
@@ -163,13 +173,14 @@ def _timed(info: VideoInfo, frames: Iterator[VideoFrame], *, grey: bool) -> Iter
         yield Frame(convert(frame, index), last)
 
 
-def _read_images(info: VideoInfo, *, grey: bool, first: int, stop: int) -> Generator[Frame]:
+def _read_images(info: VideoInfo, *, grey: bool, first: int, stop: int, levels: bool) -> Generator[Frame]:
     times = info.times or ()
     for index, path in islice(enumerate(info.files), first, stop):
         pixels = read_image(path)
         if pixels.shape[:2] != (info.height, info.width):
             raise _resized(info, index, f"{path.name} is {pixels.shape[1]}x{pixels.shape[0]}")
-        yield Frame(image_tensor(pixels, grey=grey), times[index])
+        picture = image_tensor(pixels, grey=grey)
+        yield Frame(as_levels(picture) if levels else picture, times[index])
 
 
 def _guarded(info: VideoInfo, frames: Iterator[VideoFrame], *, at: int) -> Iterator[VideoFrame]:

@@ -35,8 +35,8 @@ class Sink(Protocol):
         """Take the next frame.
 
         Args:
-            frame: (3, H, W) RGB or (1, H, W) grey, float in [0, 1]; values outside are clipped. All frames of
-                one sink have the same number of channels.
+            frame: (3, H, W) RGB or (1, H, W) grey, float in [0, 1], values outside are clipped; or uint8
+                levels. All frames of one sink have the same number of channels.
             time: presentation time in seconds from the start of the output; grows from frame to frame.
 
         Raises:
