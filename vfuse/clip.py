@@ -28,12 +28,14 @@ class FramePair:
         vis: (3, H, W) float32 RGB in [0, 1].
         index: position in the fused video, from 0.
         time: presentation time in seconds from the start of the fused video.
+        counts: (1, H', W') the infrared as the camera stored it, in parts of full scale; where it is kept.
     """
 
     ir: Tensor
     vis: Tensor
     index: int
     time: float
+    counts: Tensor | None = None
 
     def __post_init__(self) -> None:
         _check("ir", self.ir, ndim=3, channels=1)

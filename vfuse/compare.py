@@ -80,7 +80,13 @@ def compare_videos(
         raise UsageError(f"unknown layout {options.layout!r}", todo=f"Known: {known}")
     out, films = Path(out), {"fused": fused} | ({} if fused_b is None else {"fused B": fused_b})
     check_output(out, inputs=(ir, vis, *films.values()), overwrite=options.write.overwrite)
-    plan = plan_pair(probe(ir), probe(vis), start=options.start, end=options.end, thermal=options.thermal)
+    plan = plan_pair(
+        probe(ir, raw=options.thermal.raw),
+        probe(vis),
+        start=options.start,
+        end=options.end,
+        thermal=options.thermal,
+    )
     infos = {name: _checked(probe(film), plan) for name, film in films.items()}
     width, height = _size(options.layout, plan, 2 + len(infos))
     with (

@@ -76,13 +76,17 @@ class Inspection:
         return self.frames * self.size[0] * self.size[1]
 
 
-def inspect_pair(ir: str | Path, vis: str | Path) -> Inspection:
+def inspect_pair(ir: str | Path, vis: str | Path, *, raw: tuple[int, int] | None = None) -> Inspection:
     """Decode both inputs once and say what they are.
+
+    Args:
+        ir, vis: the inputs.
+        raw: width and height of the frames of a raw infrared file.
 
     Raises:
         InputError: an input cannot be read.
     """
-    infos = probe(ir), probe(vis)
+    infos = probe(ir, raw=raw), probe(vis)
     streams = tuple(watch(info) if info.kind == "video" else None for info in infos)
     found = _finding(infos[0], streams[0]), _finding(infos[1], streams[1])
     sync = _sync(infos[0], infos[1], streams)

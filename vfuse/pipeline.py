@@ -16,6 +16,7 @@ from vfuse.io._clocks import PairLink
 from vfuse.io.freeze import Freeze, OnFreeze, watch_freezes
 from vfuse.io.pairs import PairPlan, pair_warnings, plan_pair, read_pairs
 from vfuse.io.probe import VideoInfo, probe
+from vfuse.io.radiometry import counts_kept
 from vfuse.io.thermal import ThermalOptions
 from vfuse.io.writer import WriteOptions, check_output, write_video
 from vfuse.models._registry import ModelEntry
@@ -52,6 +53,7 @@ class FuseOptions:
         fps: read both inputs as if they had this rate; needed for image folders, which carry none.
         link: how inputs of other clocks, sizes or views belong together; see `vfuse.align.link.resolve_link`.
         restored_ir, restored_vis: where to write the cleaned sources, for networks that restore.
+        radiometric: where to keep the stored infrared samples, see `vfuse.io.radiometry.counts_kept`.
         compat: "official" repeats the published test scripts: windows without overlap of which the later one
             overwrites, and every frame stretched to its own minimum and maximum, which flickers.
         thermal: how the infrared is understood: its range, palette and polarity.
@@ -69,6 +71,7 @@ class FuseOptions:
     link: PairLink | None = None
     restored_ir: Path | None = None
     restored_vis: Path | None = None
+    radiometric: Path | None = None
     compat: Literal["official"] | None = None
     thermal: ThermalOptions = field(default_factory=ThermalOptions)
     on_freeze: OnFreeze = "hold"
@@ -122,10 +125,13 @@ def fuse_video(
         frozen: list[Freeze] = []
         dropping = options.on_freeze == "drop"
         with (
-            read_pairs(plan) as pairs,
+            read_pairs(plan, counts=options.radiometric is not None) as pairs,
             write_streams(targets, plan, options.write, counted=not dropping) as write,
+            counts_kept(
+                options.radiometric, plan, counted=not dropping, overwrite=options.write.overwrite
+            ) as keep,
         ):
-            pairs = watch_freezes(pairs, on_freeze=options.on_freeze, found=frozen)
+            pairs = keep(watch_freezes(pairs, on_freeze=options.on_freeze, found=frozen))
             with (
                 prefetch(ledger.watch("read", pairs), max(window, FEW)) as coming,
                 write_behind(ledger.watched("write", write), max(window, FEW)) as write_later,
@@ -137,7 +143,8 @@ def fuse_video(
             ledger.check_no_frame_is_lost(where=targets["fused"])
         warn_of_freezes(frozen, options.on_freeze)
         windows = {"window": window, "overlap": overlap, "blend": options.blend, "tile": options.tile}
-        return ledger.report(model, plan, targets, windows=windows, frozen=frozen)
+        kept = {"radiometric": options.radiometric} if options.radiometric else {}
+        return ledger.report(model, plan, targets | kept, windows=windows, frozen=frozen)
 
 
 def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPlan:
@@ -145,7 +152,7 @@ def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPl
     if str(ir) == str(vis) == "-":
         raise UsageError("only one input can be standard input", todo="Name a file for the other")
     plan = plan_pair(
-        probe(ir),
+        probe(ir, raw=options.thermal.raw),
         probe(vis),
         fps=options.fps,
         start=options.start,
@@ -168,9 +175,10 @@ def output_paths(out: str | Path, options: FuseOptions, *, inputs: tuple[str | P
     """
     wanted = {"fused": Path(out), "ir": options.restored_ir, "vis": options.restored_vis}
     targets = {name: path for name, path in wanted.items() if path is not None}
-    for path in targets.values():
+    written = [*targets.values(), *([options.radiometric] if options.radiometric else [])]
+    for path in written:
         check_output(path, inputs=inputs, overwrite=options.write.overwrite)
-    if len({path.resolve() for path in targets.values()}) < len(targets):
+    if len({path.resolve() for path in written}) < len(written):
         raise OutputError("is named for two outputs", where=out, todo="Give each output its own name")
     return targets
 

@@ -17,7 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def resolve_link(
-    ir: str | Path, vis: str | Path, *, sync: str = "none", align: str = "none", canvas: Canvas = "vis"
+    ir: str | Path,
+    vis: str | Path,
+    *,
+    sync: str = "none",
+    align: str = "none",
+    canvas: Canvas = "vis",
+    raw: tuple[int, int] | None = None,
 ) -> PairLink | None:
     """How two inputs belong together; None when they are to be taken as they are.
 
@@ -25,6 +31,7 @@ def resolve_link(
         sync: "none", "auto", seconds (infrared time of the first visible frame), or a pair.json.
         align: "none", "auto", or a pair.json.
         canvas: what an aligned pair shows.
+        raw: width and height of the frames of a raw infrared file.
 
     Raises:
         UsageError: a canvas without alignment, or standard input.
@@ -37,7 +44,7 @@ def resolve_link(
         return None
     if "-" in (str(ir), str(vis)):
         raise UsageError("standard input cannot be synchronised or aligned", todo="Use a file")
-    infos = probe(ir), probe(vis)
+    infos = probe(ir, raw=raw), probe(vis)
     clocks = _clocks(*infos, sync)
     return PairLink(clocks=clocks, warp=_warp(*infos, align, canvas=canvas, clocks=clocks))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -46,6 +48,24 @@ Polarity = Annotated[
     Literal["auto", "white-hot", "black-hot"],
     typer.Option("--polarity", help="black-hot inverts; auto is white-hot.", rich_help_panel=INFRARED),
 ]
+Raw = Annotated[
+    str | None,
+    typer.Option(
+        "--raw",
+        metavar="WxH",
+        help="IR is a file of bare 16-bit samples (Y16, little-endian) in frames of this size: 640x512.",
+        rich_help_panel=INFRARED,
+    ),
+]
+Radiometric = Annotated[
+    Path | None,
+    typer.Option(
+        "--radiometric",
+        metavar="FILE.mkv",
+        help="Also keep the infrared samples as they are stored, frame for frame, as lossless 16-bit FFV1.",
+        rich_help_panel=INFRARED,
+    ),
+]
 Freezing = Annotated[
     Literal["hold", "visible", "drop"],
     typer.Option(
@@ -57,12 +77,23 @@ Freezing = Annotated[
 
 
 def thermal_options(
-    span: str, palette: str, polarity: Literal["auto", "white-hot", "black-hot"]
+    span: str, palette: str, polarity: Literal["auto", "white-hot", "black-hot"], raw: str | None
 ) -> ThermalOptions:
-    """The record of these options; raises UsageError for a range or a palette that is none."""
+    """The record of these options; raises UsageError for a range, a palette or a size that is none."""
     from vfuse.io.thermal import ThermalOptions
 
-    return ThermalOptions(span=_span(span), palette=palette, polarity=polarity)
+    return ThermalOptions(span=_span(span), palette=palette, polarity=polarity, raw=raw_size(raw))
+
+
+def raw_size(text: str | None) -> tuple[int, int] | None:
+    """Width and height from text such as 640x512; raises UsageError for anything else."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    size = (int(found[1]), int(found[2])) if found else (0, 0)
+    if 0 in size:
+        raise UsageError(f"--raw {text!r} is not a size", todo="For example: --raw 640x512")
+    return size
 
 
 def _span(text: str) -> RangeMode | tuple[float, float]:

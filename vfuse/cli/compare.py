@@ -45,6 +45,7 @@ def compare(
     span: thermal.Range = "auto",
     palette: thermal.Palette = "auto",
     polarity: thermal.Polarity = "auto",
+    raw: thermal.Raw = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -60,7 +61,7 @@ def compare(
         layout=layout,
         start=start,
         end=end,
-        thermal=thermal.thermal_options(span, palette, polarity),
+        thermal=thermal.thermal_options(span, palette, polarity, raw),
         write=write,
     )
     count = compare_videos(ir, vis, fused, out, fused_b=fused_b, options=options, track=console.track)

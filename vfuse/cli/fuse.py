@@ -54,6 +54,8 @@ def fuse(
     span: thermal.Range = "auto",
     palette: thermal.Palette = "auto",
     polarity: thermal.Polarity = "auto",
+    raw: thermal.Raw = None,
+    radiometric: thermal.Radiometric = None,
     on_freeze: thermal.Freezing = "hold",
     report: o.ReportFile = None,
     as_json: o.AsJson = False,
@@ -74,6 +76,7 @@ def fuse(
 
     if threads is not None:
         torch.set_num_threads(threads)
+    infrared = thermal.thermal_options(span, palette, polarity, raw)
     options = FuseOptions(
         window=window,
         overlap=overlap,
@@ -82,11 +85,12 @@ def fuse(
         end=end,
         frames=frames,
         fps=rate,
-        link=resolve_link(ir, vis, sync=sync, align=align, canvas=canvas),
+        link=resolve_link(ir, vis, sync=sync, align=align, canvas=canvas, raw=infrared.raw),
         restored_ir=restored_ir,
         restored_vis=restored_vis,
+        radiometric=radiometric,
         compat=compat,
-        thermal=thermal.thermal_options(span, palette, polarity),
+        thermal=infrared,
         on_freeze=on_freeze,
         write=WriteOptions(
             codec=codec,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vfuse.cli import _options as o
+from vfuse.cli import _thermal_options as thermal
 from vfuse.cli._console import Console
 from vfuse.errors import PairError
 
@@ -29,6 +30,7 @@ def inspect(
     ir: Annotated[str, typer.Argument(metavar="IR", help="Infrared video or images.")],
     vis: Annotated[str, typer.Argument(metavar="VIS", help="Visible video or images.")],
     strict: Strict = False,
+    raw: thermal.Raw = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -38,7 +40,7 @@ def inspect(
 
     from vfuse.inspect import inspect_pair
 
-    found = inspect_pair(ir, vis)
+    found = inspect_pair(ir, vis, raw=thermal.raw_size(raw))
     console.result(record(found), page(found))
     if strict and found.problems:
         raise PairError(f"{len(found.problems)} things to look at", where=f"{ir} and {vis}")

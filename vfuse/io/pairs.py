@@ -120,8 +120,12 @@ def plan_pair(
     )
 
 
-def read_pairs(plan: PairPlan) -> AbstractContextManager[Iterator[FramePair]]:
+def read_pairs(plan: PairPlan, *, counts: bool = False) -> AbstractContextManager[Iterator[FramePair]]:
     """Decode the planned pairs in step.
+
+    Args:
+        plan: from `plan_pair`.
+        counts: give the infrared as it is stored too.
 
     Yields:
         FramePair with `index` from 0 and `time` in seconds from the first pair.
@@ -130,7 +134,7 @@ def read_pairs(plan: PairPlan) -> AbstractContextManager[Iterator[FramePair]]:
         InputError: while iterating, when an input is damaged.
         PairError: while iterating, when one input ends before the other.
     """
-    return closing(_read_pairs(plan))
+    return closing(_read_pairs(plan, counts=counts))
 
 
 def read_part(
@@ -155,13 +159,11 @@ def pair_warnings(plan: PairPlan) -> list[str]:
         warnings += thermal_warnings(plan.thermal)
     for name, info in named:
         if info.interlaced:
-            warnings.append(
-                f"the {name} video is interlaced; deinterlace it first for clean edges: {info.path}"
-            )
+            advice = "deinterlace it first for clean edges"
+            warnings.append(f"the {name} video is interlaced; {advice}: {info.path}")
         if info.kind == "video" and info.origin is None:
-            warnings.append(
-                f"the {name} video has no usable timestamps; its frames are spaced evenly: {info.path}"
-            )
+            spaced = "its frames are spaced evenly"
+            warnings.append(f"the {name} video has no usable timestamps; {spaced}: {info.path}")
         gaps = missing_numbers(info.files)
         if gaps:
             more = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
@@ -215,13 +217,13 @@ def _check_agreement(ir: VideoInfo, vis: VideoInfo, *, retimed: bool, link: Pair
 
 
 def _length(info: VideoInfo) -> str:
-    lasting = f" ({info.duration:.2f} s)" if info.duration is not None and info.kind != "images" else ""
+    lasting = f" ({info.duration:.2f} s)" if info.duration is not None and info.timed else ""
     return f"{info.num_frames} frames{lasting}"
 
 
 def _rate_difference(ir: VideoInfo, vis: VideoInfo) -> str:
     """Say how the frame times differ; "" when no frame is off by half a frame, or images follow the other."""
-    if "images" in (ir.kind, vis.kind):
+    if not (ir.timed and vis.timed):
         return ""
     if not (ir.vfr or vis.vfr) and abs(ir.fps - vis.fps) > _SAME_RATE * vis.fps:
         return _rates(ir, vis)
@@ -242,14 +244,13 @@ def _rates(ir: VideoInfo, vis: VideoInfo) -> str:
 
 def _clock(ir: VideoInfo, vis: VideoInfo) -> VideoInfo:
     """The input whose times count: the visible, unless it has none of its own and the infrared has."""
-    if vis.times is None or (vis.kind == "images" and ir.kind == "video"):
+    if vis.times is None or (not vis.timed and ir.kind == "video"):
         return ir
     return vis
 
 
-def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
-    display = displayer(plan.thermal)
-    place = _placer(plan)
+def _read_pairs(plan: PairPlan, *, counts: bool) -> Generator[FramePair]:
+    display, place = displayer(plan.thermal), _placer(plan)
     with _open_ir(plan) as ir_frames, read_part(plan, plan.vis) as vis_frames:
         index = 0
         while True:
@@ -258,7 +259,8 @@ def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
                 break
             time = plan.times[index] - plan.times[0]
             pixels = place(display(ir.pixels), vis.pixels)
-            yield FramePair(ir=pixels[0], vis=pixels[1], index=index, time=time)
+            kept = ir.pixels if counts else None
+            yield FramePair(ir=pixels[0], vis=pixels[1], index=index, time=time, counts=kept)
             index += 1
         if ir is not None or vis is not None or index != plan.num_frames:
             ended, path = ("infrared", plan.ir.path) if ir is None else ("visible", plan.vis.path)
@@ -272,8 +274,8 @@ def _read_pairs(plan: PairPlan) -> Generator[FramePair]:
 def _placer(plan: PairPlan) -> Place:
     if plan.warp is None:
         return lambda ir, vis: (ir, vis)
-    sizes = [(info.width, info.height) for info in (plan.ir, plan.vis)]
-    return placer(plan.warp, ir_size=sizes[0], vis_size=sizes[1])
+    ir_size, vis_size = ((info.width, info.height) for info in (plan.ir, plan.vis))
+    return placer(plan.warp, ir_size=ir_size, vis_size=vis_size)
 
 
 def _open_ir(plan: PairPlan) -> AbstractContextManager[Iterator[Frame]]:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vfuse.errors import InputError
@@ -21,6 +23,7 @@ from vfuse.io._pixels import as_levels, converter, image_tensor
 from vfuse.io._timing import MAX_REORDER
 from vfuse.io.images import read_image
 from vfuse.io.probe import VideoInfo
+from vfuse.io.raw import raw_frames
 
 _SAME_TIME_SECONDS = 1e-4
 
@@ -75,7 +78,7 @@ def read_range(
     info: VideoInfo, *, grey: bool, first: int, stop: int, levels: bool = False
 ) -> AbstractContextManager[Iterator[Frame]]:
     """Decode the frames with indices [first, stop) of a file or of images; see `read_frames`."""
-    read = _read_images if info.kind == "images" else _read_video
+    read = _read_video if info.timed else _read_pictures
     return closing(read(info, grey=grey, first=first, stop=stop, levels=levels))
 
 
@@ -173,14 +176,20 @@ def _timed(
         yield Frame(convert(frame, index), last)
 
 
-def _read_images(info: VideoInfo, *, grey: bool, first: int, stop: int, levels: bool) -> Generator[Frame]:
+def _read_pictures(info: VideoInfo, *, grey: bool, first: int, stop: int, levels: bool) -> Generator[Frame]:
     times = info.times or ()
+    pictures = raw_frames if info.kind == "raw" else _images
+    for index, pixels in enumerate(pictures(info, first=first, stop=stop), first):
+        picture = image_tensor(pixels, grey=grey)
+        yield Frame(as_levels(picture) if levels else picture, times[index])
+
+
+def _images(info: VideoInfo, *, first: int, stop: int) -> Iterator[NDArray[np.uint8 | np.uint16]]:
     for index, path in islice(enumerate(info.files), first, stop):
         pixels = read_image(path)
         if pixels.shape[:2] != (info.height, info.width):
             raise _resized(info, index, f"{path.name} is {pixels.shape[1]}x{pixels.shape[0]}")
-        picture = image_tensor(pixels, grey=grey)
-        yield Frame(as_levels(picture) if levels else picture, times[index])
+        yield pixels
 
 
 def _guarded(info: VideoInfo, frames: Iterator[VideoFrame], *, at: int) -> Iterator[VideoFrame]:

@@ -42,11 +42,13 @@ class ThermalOptions:
             become black and white.
         palette: a name of `vfuse.io.palette.NAMES`; "auto" recognises it.
         polarity: "black-hot" inverts; "auto" is white-hot, since a picture alone does not tell.
+        raw: width and height of the frames of an infrared file that holds bare 16-bit samples.
     """
 
     span: RangeMode | tuple[float, float] = "auto"
     palette: str = "auto"
     polarity: Polarity = "auto"
+    raw: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.span, tuple):
