@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import av
 import cv2
+import imageio_ffmpeg
 import numpy as np
 from _media import ramp, write_images, write_video
 
@@ -195,6 +197,20 @@ def no_duration(folder: Path) -> Path:
     return folder / "ir.mkv"
 
 
+def remuxed(suffix: str, other: str, content: bytes, *arguments: str) -> Make:
+    """A film with a second file muxed beside it, by ffmpeg."""
+
+    def make(folder: Path) -> Path:
+        film, beside, out = h264(folder / "film.mp4"), folder / f"beside{other}", folder / f"ir{suffix}"
+        beside.write_bytes(content)
+        kind = ("-f", "data") if other == ".bin" else ()
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(film), *kind, "-i", str(beside)]
+        subprocess.run([*command, "-map", "0", "-map", "1", "-c", "copy", *arguments, str(out)], check=True)
+        return out
+
+    return make
+
+
 def _gap(folder: Path) -> None:
     (folder / "0007.png").rename(folder / "0100.png")
 
@@ -212,6 +228,8 @@ def _beside(folder: Path) -> None:
     (folder / "._0000.png").write_bytes(b"a file of another system")
 
 
+SUBTITLES = b"1\n00:00:00,100 --> 00:00:00,500\nA line of text\n"
+COVER = cv2.imencode(".png", np.full((400, 400, 3), 90, np.uint8))[1]
 OK, UNREADABLE, NO_PAIR = (0,), (3,), (4,)
 KINDS: dict[str, Kind] = {
     **{f"mp4-cut-at-{k}0%": Kind(cut(k), UNREADABLE) for k in range(1, 10)},
@@ -245,6 +263,11 @@ KINDS: dict[str, Kind] = {
     "with-sound": Kind(encoded(".mp4", "libx264", "yuv420p", audio_seconds=0.8), OK, FRAMES),
     "sound-only": Kind(with_sound_only, UNREADABLE),
     "two-videos": Kind(two_videos, OK, FRAMES),
+    "subtitles": Kind(remuxed(".mp4", ".srt", SUBTITLES, "-c:s", "mov_text"), OK, FRAMES),
+    "data-stream": Kind(remuxed(".ts", ".bin", bytes(999)), OK, FRAMES),
+    "attached-picture": Kind(
+        remuxed(".mp4", ".png", COVER.tobytes(), "-disposition:v:1", "attached_pic"), OK, FRAMES
+    ),
     "raw-h264": Kind(encoded(".h264", "libx264", "yuv420p"), OK, FRAMES),
     "mjpeg-avi": Kind(encoded(".avi", "mjpeg", "yuvj420p"), OK, FRAMES),
     "mpeg-ts": Kind(encoded(".ts", "libx264", "yuv420p"), OK, FRAMES),
@@ -271,5 +294,5 @@ KINDS: dict[str, Kind] = {
 FAST = (
     "mp4-cut-at-50%", "mkv-cut-at-90%", "flipped-bytes-0", "wrong-header", "no-index-no-duration",
     "timestamps-repeated", "size-changes", "one-frame", "400-16-bit", "odd-size", "rotated-90", "two-videos",
-    "animated-gif", "images-of-mixed-size", "fifo", "link-loop", "device",
+    "animated-gif", "subtitles", "data-stream", "attached-picture", "images-of-mixed-size", "fifo", "link-loop", "device",
 )  # fmt: skip

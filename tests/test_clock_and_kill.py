@@ -79,6 +79,98 @@ def test_a_rotated_infrared_is_fused_upright(tmp_path, turn):
         assert (plain - turned).abs().max() <= 2 / 255
 
 
+@pytest.mark.parametrize(("turn", "flip"), [(0, np.fliplr), (180, np.flipud)])
+def test_a_mirrored_infrared_is_fused_the_right_way_round(tmp_path, turn, flip):
+    truth, options = ramp(3), {"codec": "libx264", "pix_fmt": "yuv420p"}
+    vis = write_video(tmp_path / "vis.mkv", ramp(3))
+    stored = [np.ascontiguousarray(flip(image)) for image in truth]
+    ir = write_video(tmp_path / "ir.mp4", stored, rotate=turn, hflip=True, **options)
+    done = ["fuse", str(ir), str(vis), "-o", str(tmp_path / "out.mkv"), "--model", "infrared", "-q"]
+    assert CliRunner().invoke(app, [*done, "--codec", "ffv1"]).exit_code == 0
+    with read_frames(probe(tmp_path / "out.mkv"), grey=True) as read:
+        for frame, image in zip(read, truth, strict=True):
+            assert np.abs(frame.pixels[0].numpy() - image / 255).max() <= 4 / 255
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "libx264"])
+def test_a_ten_bit_ramp_has_no_bands(tmp_path, codec):
+    """Distinct levels of a smooth ramp, through the whole chain: 877 fit into limited 10 bits, 220 into 8."""
+    ramps = [np.tile(np.linspace(0, 65535, 1024).round().astype(np.uint16), (32, 1))] * 2
+    vis = write_video(tmp_path / "vis.mkv", [np.dstack([f] * 3) for f in ramps], pix_fmt="yuv420p10le")
+    ir = write_video(tmp_path / "ir.mkv", [(f >> 8).astype(np.uint8) for f in ramps])
+    out = tmp_path / "out.mkv"
+    arguments = ["fuse", str(ir), str(vis), "-o", str(out), "--model", "visible", "-q", "--codec", codec]
+    quality = ["--crf", "4"] if codec == "libx264" else []
+    done = CliRunner().invoke(app, [*arguments, *quality, "--pix-fmt", "yuv420p10le"])
+    assert done.exit_code == 0, done.output
+    with av.open(str(out)) as container:
+        frame = next(container.decode(video=0))
+        assert frame.format.name == "yuv420p10le"
+        plane = frame.planes[0]
+        rows = np.frombuffer(bytes(plane), np.uint16).reshape(32, -1)[:, :1024].astype(int)
+    levels = np.unique(rows[16])
+    assert len(levels) >= (860 if codec == "ffv1" else 700)
+    assert np.abs(np.diff(rows[16])).max() <= (2 if codec == "ffv1" else 6)
+
+
+def _with_click(path, count: int, click: float):
+    """A visible video at 25 fps whose sound is silent but for a click at this second."""
+    frames = ramp(count, grey=False)
+    with av.open(str(path), "w") as out:
+        film = out.add_stream("ffv1", rate=25)
+        film.width, film.height, film.pix_fmt = 64, 48, "bgr0"
+        sound = out.add_stream("pcm_s16le", rate=48000, layout="mono")
+        samples = np.zeros((1, 48000 * count // 25), np.int16)
+        samples[0, round(48000 * click) : round(48000 * click) + 480] = 20000
+        for index, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(format="bgr0")
+            frame.pts = index
+            out.mux(film.encode(frame))
+            part = np.ascontiguousarray(samples[:, 1920 * index : 1920 * (index + 1)])
+            tone = av.AudioFrame.from_ndarray(part, "s16", "mono")
+            tone.sample_rate, tone.pts = 48000, 1920 * index
+            out.mux(sound.encode(tone))
+        out.mux(film.encode())
+        out.mux(sound.encode())
+    return path
+
+
+def _click(path) -> float:
+    """Seconds from the first picture to the click."""
+    with av.open(str(path)) as container:
+        loud = [
+            frame.time + np.abs(frame.to_ndarray()[0]).argmax() / frame.sample_rate
+            for frame in container.decode(audio=0)
+            if np.abs(frame.to_ndarray().astype(float)).max() > (0.2 if frame.format.name[0] == "f" else 6000)
+        ]
+    with av.open(str(path)) as container:
+        return loud[0] - next(container.decode(video=0)).time
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        ([], 1.2),
+        (["--start", "0.5", "--end", "1.6"], 0.7),
+        (["--sync", "-0.4"], 0.8),  # the infrared begins 0.4 s after the visible
+        (["--sync", "0.4"], 1.2),
+        (["--sync", "-0.4", "--start", "0.6"], 0.6),
+        (["--on-freeze", "drop"], 1.2),
+    ],
+)
+def test_sound_stays_in_step_through_every_cut(tmp_path, extra, expected):
+    vis = _with_click(tmp_path / "vis.mkv", 50, 1.2)
+    frames = ramp(50)
+    if "drop" in extra:
+        frames[10:25] = [frames[9]] * 15
+    ir = write_video(tmp_path / "ir.mkv", frames)
+    fuse(ir, vis, "-o", tmp_path / "out.mkv", *extra)
+    assert _click(tmp_path / "out.mkv") == pytest.approx(expected, abs=0.02)
+    if "drop" in extra:
+        times = [k / 25 for k in range(50) if not 10 <= k < 25]
+        assert probe(tmp_path / "out.mkv").times == pytest.approx(times, abs=1e-3)
+
+
 def _complete(path) -> bool:
     with av.open(str(path)) as container:
         return sum(1 for packet in container.demux(video=0) if packet.size) == 400

@@ -195,6 +195,26 @@ def test_a_broken_image_leaves_stderr_clean(tmp_path, capfd):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("spoil", [lambda data: data[:-40], lambda data: data[:200] + b"x" + data[201:]])
+def test_a_damaged_png_is_one_line_and_nothing_of_libpng(tmp_path, capfd, spoil):
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64), np.uint8)
+    cv2.imwrite(str(tmp_path / "x.png"), noise)
+    whole = (tmp_path / "x.png").read_bytes()
+    assert probe(tmp_path / "x.png").width == 64
+    (tmp_path / "x.png").write_bytes(spoil(whole))
+    with pytest.raises(InputError, match="damaged or not an image"):
+        probe(tmp_path / "x.png")
+    assert capfd.readouterr().err == ""
+
+
+def test_frames_that_last_for_hours_have_a_rate(tmp_path):
+    hours = write_video(
+        tmp_path / "t.mkv", ramp(3), pts=[0, 9_000_000, 18_000_000], time_base=Fraction(1, 1000)
+    )
+    assert probe(hours).times == pytest.approx([0, 9000, 18000])
+    assert 0 < probe(hours).fps < 1
+
+
 def _mux(path: Path, sources: list[Path], *, attached: int | None = None) -> Path:
     """Copy video files into one container, each as a stream of its own."""
     with ExitStack() as stack:

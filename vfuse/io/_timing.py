@@ -68,4 +68,5 @@ def _usable(known: Sequence[int], shown: Sequence[int]) -> bool:
 def _mean_rate(count: int, span: Fraction, claimed: Sequence[Fraction]) -> Fraction:
     if count < 2:
         return claimed[0] if claimed else _FALLBACK_RATE
-    return ((count - 1) / span).limit_denominator(_NTSC_DENOMINATOR)
+    exact = (count - 1) / span
+    return exact.limit_denominator(_NTSC_DENOMINATOR) or exact  # 0 when a frame lasts half an hour

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import re
+import struct
+import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -18,6 +20,7 @@ from vfuse.errors import InputError
 from vfuse.io._container import cannot_open, open_regular
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
+_PNG = b"\x89PNG\r\n\x1a\n"  # ISO/IEC 15948, 5.2
 _NUMBERED = re.compile(r"%0?\d*d")
 
 
@@ -53,7 +56,10 @@ def read_image(path: Path) -> NDArray[np.uint8 | np.uint16]:
         InputError: unreadable, empty, not an image, or samples that are not 8 or 16 bits.
     """
     with open_regular(path) as file:
-        encoded = np.frombuffer(file.read(), np.uint8)
+        content = file.read()
+    if content.startswith(_PNG) and not _intact_png(content):
+        raise _not_an_image(path)
+    encoded = np.frombuffer(content, np.uint8)
     try:
         with _silent_opencv():
             decoded = cv2.imdecode(encoded, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH)
@@ -87,6 +93,22 @@ def _silent_opencv() -> Generator[None]:
         yield
     finally:
         cv2.utils.logging.setLogLevel(level)
+
+
+def _intact_png(content: bytes) -> bool:
+    """Whether the checksums of all chunks up to the end are right; libpng would complain on stderr itself."""
+    at = len(_PNG)
+    while at + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        stop = at + 8 + length
+        if stop + 4 > len(content):
+            return False
+        if zlib.crc32(content[at + 4 : stop]) != struct.unpack_from(">I", content, stop)[0]:
+            return False
+        if kind == b"IEND":
+            return True
+        at = stop + 4
+    return False
 
 
 def _not_an_image(path: Path) -> InputError:
