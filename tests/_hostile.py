@@ -59,6 +59,16 @@ def flipped(seed: int) -> Make:
     return make
 
 
+def ffv1_flipped(folder: Path) -> Path:
+    path = write_video(folder / "ir.mkv", ramp(FRAMES, bits=16), pix_fmt="gray16le")
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][7]
+    data = bytearray(path.read_bytes())
+    data[data.index(bytes(packet)) + packet.size // 2] ^= 1
+    path.write_bytes(data)
+    return path
+
+
 def stamped(pts: Callable[[int], int], suffix: str = ".nut") -> Make:
     return lambda folder: write_video(
         folder / f"ir{suffix}",
@@ -236,6 +246,7 @@ KINDS: dict[str, Kind] = {
     **{f"mkv-cut-at-{k}0%": Kind(cut(k, ".mkv"), UNREADABLE) for k in (1, 5, 9)},
     **{f"faststart-cut-at-{k}0%": Kind(cut(k, movflags="faststart"), UNREADABLE) for k in (3, 6, 9)},
     **{f"flipped-bytes-{k}": Kind(flipped(k), (0, 3, 4)) for k in range(6)},
+    "ffv1-flipped-byte": Kind(ffv1_flipped, UNREADABLE),
     "wrong-header": Kind(wrong_header, UNREADABLE),
     "wrong-suffix": Kind(renamed, OK, FRAMES),
     "no-index-no-duration": Kind(no_duration, OK, FRAMES),
@@ -294,5 +305,6 @@ KINDS: dict[str, Kind] = {
 FAST = (
     "mp4-cut-at-50%", "mkv-cut-at-90%", "flipped-bytes-0", "wrong-header", "no-index-no-duration",
     "timestamps-repeated", "size-changes", "one-frame", "400-16-bit", "odd-size", "rotated-90", "two-videos",
-    "animated-gif", "subtitles", "data-stream", "attached-picture", "images-of-mixed-size", "fifo", "link-loop", "device",
+    "animated-gif", "subtitles", "data-stream", "attached-picture", "images-of-mixed-size", "fifo",
+    "link-loop", "device", "ffv1-flipped-byte",
 )  # fmt: skip

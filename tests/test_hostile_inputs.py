@@ -215,6 +215,28 @@ def test_frames_that_last_for_hours_have_a_rate(tmp_path):
     assert 0 < probe(hours).fps < 1
 
 
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("checked", ["1", "0"])
+def test_a_flipped_byte_in_ffv1_is_noticed_at_its_frame(tmp_path, seed, checked):
+    rng = np.random.default_rng(seed)
+    frames = list(rng.integers(0, 2**16, (6, 96, 128), np.uint16))
+    options = {"level": "3", "slices": "4", "slicecrc": checked}
+    path = write_video(tmp_path / "v.mkv", frames, pix_fmt="gray16le", options=options)
+    with read_frames(probe(path), grey=True) as read:
+        whole = [(frame.pixels[0] * 65535).round().numpy() for frame in read]
+    assert np.array_equal(np.stack(whole), np.stack(frames))
+    if checked == "0":
+        return  # without checksums nothing but the whole file can be told
+    with av.open(str(path)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][3]
+    data = bytearray(path.read_bytes())
+    inside = int(rng.integers(20, packet.size - 20))
+    data[data.index(bytes(packet)) + inside] ^= int(rng.integers(1, 256))
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"frame \d is damaged"), read_frames(probe(path), grey=True) as read:
+        list(read)
+
+
 def _mux(path: Path, sources: list[Path], *, attached: int | None = None) -> Path:
     """Copy video files into one container, each as a stream of its own."""
     with ExitStack() as stack:

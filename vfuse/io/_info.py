@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 
 from vfuse.errors import InputError
 from vfuse.io._container import prepare_decoder
+from vfuse.io._decoded import decoded
 from vfuse.io._frame import Orientation
 
 UNTIMED_RATE = Fraction(25)  # what ffmpeg assumes for images; the pair's video or --fps overrides it
@@ -25,7 +26,7 @@ class Stream:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         prepare_decoder(stream)
         self._container = container
-        self._frames = iter(container.decode(stream))
+        self._frames = decoded(container, stream)
         self.first: VideoFrame | None = next(self._frames, None)
         self._taken = False
 

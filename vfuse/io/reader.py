@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vfuse.errors import InputError
 from vfuse.io._container import open_file, prepare_decoder
+from vfuse.io._decoded import decoded
 from vfuse.io._pixels import as_levels, converter, image_tensor
 from vfuse.io._timing import MAX_REORDER
 from vfuse.io.images import read_image
@@ -108,7 +109,7 @@ def _open(info: VideoInfo, opened: ExitStack) -> tuple[InputContainer, VideoStre
 def _skip(info: VideoInfo, opened: ExitStack, *, first: int) -> Iterator[VideoFrame]:
     """Decode from the beginning and leave out the frames before `first`."""
     container, stream = _open(info, opened)
-    return islice(_guarded(info, container.decode(stream), at=0), first, None)
+    return islice(_guarded(info, decoded(container, stream), at=0), first, None)
 
 
 def _seek(info: VideoInfo, opened: ExitStack, *, first: int) -> Iterator[VideoFrame] | None:
@@ -124,14 +125,14 @@ def _seek(info: VideoInfo, opened: ExitStack, *, first: int) -> Iterator[VideoFr
         return None
     try:
         container.seek(round((info.origin + info.times[target]) / stream.time_base), stream=stream)
-        frames = iter(container.decode(stream))
+        frames = decoded(container, stream)
         # Some containers land between key frames, and some decoders then invent what they lack.
         landed = _index_of(info, next(frame for frame in frames if frame.key_frame))
         if landed is None or landed >= first:
             return None
         for _ in range(landed + 1, first):
             next(frames)
-    except (FFmpegError, StopIteration):
+    except (FFmpegError, OSError, StopIteration):
         return None
     return _guarded(info, frames, at=first)
 
