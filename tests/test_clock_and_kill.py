@@ -171,28 +171,42 @@ def test_sound_stays_in_step_through_every_cut(tmp_path, extra, expected):
         assert probe(tmp_path / "out.mkv").times == pytest.approx(times, abs=1e-3)
 
 
+LONG = 1500  # frames, several seconds of fusing
+
+
 def _complete(path) -> bool:
     with av.open(str(path)) as container:
-        return sum(1 for packet in container.demux(video=0) if packet.size) == 400
+        return sum(1 for packet in container.demux(video=0) if packet.size) == LONG
 
 
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_target_absent_or_complete(tmp_path):
-    frames = [image for _ in range(20) for image in ramp(20, 160, 120)]
+    frames = [image for _ in range(LONG // 20) for image in ramp(20, 160, 120)]
     ir, vis = (write_video(tmp_path / name, frames) for name in ("ir.mkv", "vis.mkv"))
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "out.mp4"
     command = [sys.executable, "-m", "vfuse", "fuse", str(ir), str(vis), "--model", "average", "-q"]
-    begun = time.monotonic()
-    subprocess.run([*command, "-o", str(tmp_path / "whole.mp4")], check=True)
+
+    def writing_begins() -> tuple[subprocess.Popen[bytes], float]:
+        run = subprocess.Popen([*command, "-o", str(out)], stdout=subprocess.DEVNULL)
+        while run.poll() is None and not list(out.parent.glob(".out.mp4.*.part.mp4")):
+            time.sleep(0.01)
+        return run, time.monotonic()
+
+    run, begun = writing_begins()
+    assert run.wait() == 0
     lasts = time.monotonic() - begun
-    assert _complete(tmp_path / "whole.mp4")
-    rng = np.random.default_rng(0)
-    for moment in rng.uniform(0.3, 1.1, 30):
-        out = tmp_path / "out.mp4"
+    assert _complete(out)
+    killed = 0
+    for moment in np.random.default_rng(0).uniform(0, 1.3, 30):
         out.unlink(missing_ok=True)
-        run = subprocess.Popen([*command, "-o", str(out)])
+        run, _ = writing_begins()
         try:
             run.wait(moment * lasts)
         except subprocess.TimeoutExpired:
             run.send_signal(signal.SIGKILL)
             run.wait()
+        killed += not out.exists()
         assert not out.exists() or _complete(out)
+    print(f"{killed} of 30 runs were killed before their output was there")  # noqa: T201 - shown with -s
+    assert killed >= 10  # else the moments were wrong and the test shows nothing
