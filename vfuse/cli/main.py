@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import signal
@@ -29,10 +30,14 @@ COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "degrade",
     "data",
     "score",
+    "track",
     "metrics",
     "models",
     "weights",
 )
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+KEPT_BYTES = 1 << 30
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -140,11 +145,20 @@ app = build_app()
 
 def main() -> None:
     """Entry point of the `vfuse` script."""
-    # Before torch is loaded: its threads sleep while they wait, instead of spinning on the cores that
-    # decoding and encoding need. Measured on two busy cores, 25 frames: 4 s instead of 58 to 128 s.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Before torch is loaded: its threads spin for some microseconds while they wait, then sleep. Longer, and
+    # they take the cores that decoding and encoding need; not at all, and every layer waits to be woken
+    # (86 frames on two idle cores: 18.2 s; with this 12.3 s; with libgomp's own 300,000 turns 12.9 s).
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    _keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     app()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc hand freed feature maps out again: returned to the system, each page is cleared anew."""
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        for setting in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            ctypes.CDLL(None).mallopt(setting, KEPT_BYTES)
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:
