@@ -188,8 +188,9 @@ def test_a_kill_at_any_moment_leaves_the_target_absent_or_complete(tmp_path):
     command = [sys.executable, "-m", "vfuse", "fuse", str(ir), str(vis), "--model", "average", "-q"]
 
     def writing_begins() -> tuple[subprocess.Popen[bytes], float]:
+        left_behind = set(out.parent.iterdir())  # by the run that was killed before
         run = subprocess.Popen([*command, "-o", str(out)], stdout=subprocess.DEVNULL)
-        while run.poll() is None and not list(out.parent.glob(".out.mp4.*.part.mp4")):
+        while run.poll() is None and not set(out.parent.iterdir()) - left_behind:
             time.sleep(0.01)
         return run, time.monotonic()
 
