@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from vfuse.cli.main import app
 from vfuse.errors import InputError
 from vfuse.io.sample import render_sample
-from vfuse.track.boxes import Detections, Tracks, detections, overlaps, suppress
+from vfuse.track.boxes import Detections, Tracks, detections, overlaps
 from vfuse.track.detectors import DETECTORS, load_detector
 from vfuse.track.mot import TruthFrame, mot_file, read_truth
 from vfuse.track.movement import MovementCounter
@@ -33,8 +33,8 @@ def truth(*boxes, classes=None, counted=None):
 def test_accuracy_by_hand():
     """A is followed through 4 frames; B by track 2, lost, then by track 3; track 4 is a false alarm.
 
-    TP 7, FN 1, FP 1, one switch: MOTA = 1 - 3/8. Identities: 4 + 2 of 8 and 8: IDF1 = 12/16. Boxes fit exactly,
-    so at every overlap DetA = 7/9 and AssA = (4 * 4/4 + 2 * 2/4 + 1 * 1/4) / 7 = 3/4.
+    TP 7, FN 1, FP 1, one switch: MOTA = 1 - 3/8. Identities: 4 + 2 of 8 and 8: IDF1 = 12/16. Boxes fit
+    exactly, so at every overlap DetA = 7/9 and AssA = (4 * 4/4 + 2 * 2/4 + 1 * 1/4) / 7 = 3/4.
     """
     pytest.importorskip("trackers")
     from vfuse.track.accuracy import AccuracyCounter
@@ -77,10 +77,8 @@ def test_movement_by_hand():
     assert got.jerk == pytest.approx(6)
 
 
-def test_overlap_and_suppression():
+def test_overlap():
     assert overlaps(np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 3, 2.0]]))[0, 0] == pytest.approx(1 / 3)
-    found = detections([(0, 0, 10, 10), (1, 0, 11, 10), (50, 0, 60, 10)], [0.5, 0.9, 0.2])
-    assert suppress(found, overlap=0.5).scores.tolist() == [0.9, 0.2]
 
 
 def test_hog_scores_as_opencv_4():

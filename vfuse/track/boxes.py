@@ -65,15 +65,3 @@ def overlaps(first: Floats, second: Floats) -> Floats:
     areas = [np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1) for boxes in (first, second)]
     union = areas[0][:, None] + areas[1][None] - common
     return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
-
-
-def suppress(found: Detections, *, overlap: float) -> Detections:
-    """Leave of boxes of one class that overlap more than `overlap` (IoU) only the surest; surest first."""
-    found = found[np.argsort(-found.scores, kind="stable")]
-    same = found.classes[:, None] == found.classes[None]
-    rivals = (overlaps(found.boxes, found.boxes) > overlap) & same
-    kept = np.ones(len(found), bool)
-    for index in range(len(found)):
-        if kept[index]:
-            kept[index + 1 :] &= ~rivals[index, index + 1 :]
-    return found[kept]

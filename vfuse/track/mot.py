@@ -110,8 +110,8 @@ def read_truth(path: Path) -> Truth:
 
     Lines of 6 to 10 columns are `frame,id,left,top,width,height[,flag,class,visibility,…]` (MOTChallenge,
     VT-MOT); a flag of 0 means that the object does not count. Lines of 4 columns are `left,top,width,height`,
-    one for each frame (LasHeR); a box of zeros or NaN means that the object is absent. Commas, blanks and tabs
-    separate.
+    one for each frame (LasHeR); a box of zeros or NaN means that the object is absent. Commas, blanks and
+    tabs separate.
 
     Raises:
         InputError: unreadable or empty, a line with other columns or that is not numbers, an identity twice
