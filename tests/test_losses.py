@@ -10,6 +10,7 @@ from _videofusion_golden import golden_inputs
 from torch import Tensor
 
 from vfuse.train._losses import LossWeights, fidelity, fusion_losses, ssim, variation
+from vfuse.train._optim import orthogonalised
 
 # float64, the published weights, on `golden_loss_inputs`
 GOLDEN = {
@@ -164,12 +165,25 @@ def test_sharpness_sees_blur_but_not_a_shift_inside_a_block() -> None:
     assert costs["shifted"] < 0.1 * costs["soft"]
 
 
-def test_targets_are_judged_only_where_the_infrared_is_brighter() -> None:
-    dark, warm = torch.zeros(1, 2, 3, 16, 16, dtype=torch.float64), torch.zeros(1, 2, 3, 16, 16).double()
-    warm[..., :4, :4] = 0.8
+def test_warm_targets_must_stand_out_as_in_the_infrared() -> None:
+    dark, warm = (torch.zeros(1, 2, 3, 64, 64, dtype=torch.float64) for _ in range(2))
+    warm[..., 28:36, 28:36] = 0.8
     streams = {"ir": warm, "vis": dark, "clean_ir": warm, "clean_vis": dark}
-    kept = float(terms({**streams, "fused": warm}, ALL)["targets"])
-    elsewhere = float(terms({**streams, "fused": torch.where(warm > 0, warm, 0.3)}, ALL)["targets"])
-    dimmed = float(terms({**streams, "fused": 0.5 * warm}, ALL)["targets"])
-    assert kept == elsewhere == 0
-    assert dimmed == pytest.approx(0.4)
+
+    def cost(fused: Tensor) -> float:
+        return float(terms({**streams, "fused": fused}, ALL)["targets"])
+
+    assert cost(warm) == 0
+    assert cost(warm + 0.1) == pytest.approx(0, abs=1e-12), "contrast counts, not brightness"
+    assert cost(0.5 * warm) == pytest.approx(0.5 * cost(dark))
+    assert cost(0.1 - 0.1 * warm) > cost(dark), "a target darker than its surroundings is worse than none"
+    assert cost(torch.where(warm > 0, warm, 0.4)) > 0.3 * cost(dark), "bright surroundings hide it too"
+
+
+def test_muon_moves_along_every_direction_alike() -> None:
+    matrix = torch.randn(24, 9, generator=torch.Generator().manual_seed(0))
+    steep = matrix @ torch.diag(torch.logspace(0, -2, 9))
+    values = torch.linalg.svdvals(orthogonalised(steep))
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+    torch.testing.assert_close(orthogonalised(steep.T), orthogonalised(steep).T, atol=1e-5, rtol=1e-5)

@@ -94,7 +94,7 @@ def test_the_run_folder_tells_what_ran(uninterrupted: tuple[nn.Module, Path]) ->
 
 def test_another_config_is_refused_with_the_difference(uninterrupted: tuple[nn.Module, Path]) -> None:
     changed = override(config(), ["optim.lr=0.5"])
-    with pytest.raises(UsageError, match=r"optim.lr: 0.0006 -> 0.5"):
+    with pytest.raises(UsageError, match=r"optim.lr: 0.0015 -> 0.5"):
         fit(RECIPE, changed, [clip()], uninterrupted[1], cpu=True)
 
 

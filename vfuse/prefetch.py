@@ -1,17 +1,19 @@
-"""Overlap the stages of a pipeline: a producer or a consumer in its own thread, behind a bounded queue.
+"""Overlap the stages of a pipeline: a producer, a consumer or several workers, each in a thread of its own.
 
-Both are context managers. Errors cross the thread border unchanged, and no thread outlives its `with`.
+Errors cross the thread border unchanged, and no thread outlives its `with`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -63,6 +65,27 @@ def write_behind(write: Callable[[T], None], depth: int) -> Generator[Callable[[
         thread.join()
     if errors:
         raise errors[0]
+
+
+def side_by_side(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """`map(function, items)` in order, by several threads; at most `workers` items are taken ahead.
+
+    With one worker everything happens in the calling thread.
+    """
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        coming: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                coming.append(pool.submit(function, item))
+                if len(coming) == workers:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

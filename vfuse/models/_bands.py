@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Maps = TypeVar("Maps", Tensor, tuple[Tensor, ...])
 
 BAND_BYTES = 32 * 640 * 32 * 4  # of one map; measured flat between half and twice of it
 SMALLEST_BAND = 8  # rows; the two more that are read would otherwise weigh too much
@@ -114,19 +117,22 @@ def locally(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return out.value
 
 
-def framewise(layer: Callable[..., Tensor], *maps: Tensor) -> Tensor:
-    """layer(*maps), frame by frame, for a layer that treats frames alike; bounds what it needs in between."""
+def framewise(layer: Callable[..., Maps], *maps: Tensor) -> Maps:
+    """layer(*maps), frame by frame, for a layer that treats frames alike; bounds what it needs in between.
+
+    The layer may return one map or a tuple of several.
+    """
     n = maps[0].shape[0]
     if n == 1 or not worthwhile(maps[0]):
         return layer(*maps)
-    out: Tensor | None = None
+    out: list[Tensor] = []
     for i in range(n):
-        part = layer(*(x[i : i + 1] for x in maps))
-        if out is None:
-            out = _empty(part, (n, *part.shape[1:]))
-        out[i : i + 1] = part
-    assert out is not None
-    return out
+        made = layer(*(x[i : i + 1] for x in maps))
+        parts = made if isinstance(made, tuple) else (made,)
+        out = out or [_empty(part, (n, *part.shape[1:])) for part in parts]
+        for whole, part in zip(out, parts, strict=True):
+            whole[i : i + 1] = part
+    return tuple(out) if isinstance(made, tuple) else out[0]
 
 
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:

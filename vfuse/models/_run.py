@@ -7,20 +7,24 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vfuse.clip import Clip, FusedClip
-from vfuse.device import free_memory, is_out_of_memory
+from vfuse.device import free_memory, is_out_of_memory, threads_of_torch
 from vfuse.errors import DeviceError, UsageError, WeightsError
 from vfuse.models._registry import ModelEntry, Output
+from vfuse.prefetch import side_by_side
 
 log = logging.getLogger(__name__)
 
 TILE_OVERLAP = 32  # pixels that neighbouring tiles share and fade across; less in tiles under 4 times this
 SMALLEST_TILE = 64  # pixels; below it a network sees too little of the picture to be worth running
+MOST_WORKERS = 4  # windows side by side; each needs memory of its own
 MEMORY_SHARE = 0.7  # of the free memory that a step may plan to use
 
 
@@ -120,15 +124,54 @@ def run(
         UsageError: the tile is too small, or a stream is asked for that the network does not make.
     """
     check_request(model.entry, tile=tile, streams=streams)
-    for clip in clips:
-        height, width = clip.vis.shape[-2:]
-        if tile is None:
-            tile = fitting_tile(model, frames=len(clip), height=height, width=width)
-        fused = _fuse(model, clip, tile, streams)
-        while fused is None:
-            tile = _smaller(tile, model.entry, height, width)
-            fused = _fuse(model, clip, tile, streams)
-        yield fused
+    upcoming = iter(clips)
+    first = next(upcoming, None)
+    if first is None:
+        return
+    height, width = first.vis.shape[-2:]
+    if tile is None:
+        tile = fitting_tile(model, frames=len(first), height=height, width=width)
+    shared = _Tile(tile, model.entry, height, width)
+    workers = workers_for(model, frames=len(first), height=height, width=width)
+    with threads_of_torch(max(1, torch.get_num_threads() // workers)):
+        yield from side_by_side(
+            lambda clip: _fuse_with_room(model, clip, shared, streams), chain([first], upcoming), workers
+        )
+
+
+def workers_for(model: LoadedModel, *, frames: int, height: int, width: int) -> int:
+    """How many windows to compute side by side: at most 4, as a CPU has threads and memory for.
+
+    One thread a window scales better than several threads that meet after every layer.
+    """
+    if model.device.type != "cpu" or not model.entry.params:
+        return 1
+    workers = min(MOST_WORKERS, torch.get_num_threads())
+    free, need = free_memory(model.device), model.entry.bytes_per_pixel * frames * height * width
+    return workers if free is not None and workers * need <= MEMORY_SHARE * free else 1
+
+
+class _Tile:
+    """The side of the tiles, which all workers share and any of them may halve."""
+
+    def __init__(self, side: int, entry: ModelEntry, height: int, width: int) -> None:
+        self.side, self._entry, self._size, self._lock = side, entry, (height, width), Lock()
+
+    def halve(self, tried: int) -> None:
+        """Go on with smaller tiles than `tried`, unless another worker did so meanwhile."""
+        with self._lock:
+            if self.side == tried:
+                self.side = _smaller(tried, self._entry, *self._size)
+
+
+def _fuse_with_room(model: LoadedModel, clip: Clip, tile: _Tile, streams: Collection[str]) -> FusedClip:
+    """The fused clip, with tiles as small as memory demands."""
+    while True:
+        side = tile.side
+        fused = _fuse(model, clip, side, streams)
+        if fused is not None:
+            return fused
+        tile.halve(side)
 
 
 def check_request(entry: ModelEntry, *, tile: int | None, streams: Collection[str]) -> None:

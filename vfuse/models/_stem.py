@@ -21,11 +21,16 @@ def visible_planes(vis: Tensor, fold: int) -> Tensor:
     return planes.contiguous(memory_format=torch.channels_last)
 
 
-def infrared_planes(ir: Tensor, fold: int, *, frames: int) -> Tensor:
-    """(N, 1, H, W) in [0, 1] to (N, fold**2 + 1 + fold, H / fold, W / fold): detail, mean, column pattern."""
+def infrared_planes(ir: Tensor, pattern: Tensor, fold: int) -> Tensor:
+    """(N, 1, H, W) in [0, 1] to (N, fold**2 + 1 + fold, H / fold, W / fold): detail, mean, column pattern.
+
+    Args:
+        pattern: (N, 1, 1, W) from `column_pattern`.
+    """
     folded = F.pixel_unshuffle(detail(ir), fold)
-    pattern = DETAIL_GAIN * column_pattern(ir, frames=frames)  # (N, 1, 1, W)
-    columns = pattern.unflatten(-1, (-1, fold)).transpose(1, 4).squeeze(-1)  # (N, fold, 1, W / fold)
+    columns = (
+        (DETAIL_GAIN * pattern).unflatten(-1, (-1, fold)).transpose(1, 4).squeeze(-1)
+    )  # (N, fold, 1, W / fold)
     columns = columns.expand(-1, -1, folded.shape[-2], -1)
     planes = torch.cat([folded, F.avg_pool2d(ir, fold), columns], dim=1)
     return planes.contiguous(memory_format=torch.channels_last)

@@ -25,7 +25,7 @@ from vfuse.models._bands import framewise, locally
 from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
 from vfuse.models._gates import Contribution, Unmix
 from vfuse.models._registry import MODELS, ModelEntry, Output
-from vfuse.models._stem import infrared_planes, visible_planes
+from vfuse.models._stem import column_pattern, infrared_planes, visible_planes
 from vfuse.models._videofusion_published import convert_published
 
 __all__ = ["SMALL", "Config", "VideoFusion", "convert_published"]
@@ -79,19 +79,30 @@ class CmDRM(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Self-attention blocks, then two convolutions to c_out image planes (before any squashing)."""
+    """Self-attention blocks, then two convolutions to c_out image planes (before any squashing).
 
-    def __init__(self, channels: int, heads: int, depth: int, *, hidden: int, c_out: int) -> None:
+    With `skip`, the first of the two also reads the full-scale feature of one modality, past all attention.
+    """
+
+    def __init__(
+        self, channels: int, heads: int, depth: int, *, hidden: int, c_out: int, skip: bool = False
+    ) -> None:
         super().__init__()
         self.blocks = nn.Sequential(*(SelfBlock(channels, heads) for _ in range(depth)))
         self.conv1 = Pointwise(channels, hidden, bias=True)
+        self.skip = Pointwise(channels, hidden) if skip else None
         self.conv2 = conv3x3(hidden, c_out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return locally(self.planes, self.blocks(x))
+    def forward(self, x: Tensor, feature: Tensor | None = None) -> Tensor:
+        if self.skip is None or feature is None:
+            return locally(self.planes, self.blocks(x))
+        return self.planes(self.blocks(x), feature)
 
-    def planes(self, x: Tensor) -> Tensor:
-        return self.conv2(F.leaky_relu_(self.conv1(x), 0.2))
+    def planes(self, x: Tensor, feature: Tensor | None = None) -> Tensor:
+        y = self.conv1(x)
+        if self.skip is not None and feature is not None:
+            y = y + self.skip(feature)
+        return self.conv2(F.leaky_relu_(y, 0.2))
 
 
 class Encoder(nn.Module):
@@ -153,7 +164,15 @@ class VideoFusion(nn.Module):
         planes = (4, 1, 3) if config.residual else (3, 3, 3)  # fused (colour and blending weight), ir, vis
         hidden = c[0] if config.residual else c[0] // 2
         decoders = [
-            Decoder(c[0], heads[0], config.decoder_blocks, hidden=hidden, c_out=p * fold) for p in planes
+            Decoder(
+                c[0],
+                heads[0],
+                config.decoder_blocks,
+                hidden=hidden,
+                c_out=p * fold,
+                skip=config.residual and name != "fused",
+            )
+            for name, p in zip(Output._fields, planes, strict=True)
         ]
         if config.residual:  # start near the input, not at noise
             for decoder in decoders:
@@ -163,24 +182,25 @@ class VideoFusion(nn.Module):
     def forward(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
         ir, vis = self._fold(ir[:, :, :1] if self.config.residual else ir), self._fold(vis)
-        z = self._features(*self._stem(ir, vis, frames), frames=frames)
-        made = self._decode(z, ir, vis, {"fused", *streams})
+        features = self._features(*self._stem(ir, vis, frames), frames=frames)
+        made = self._decode(features, ir, vis, {"fused", *streams})
         return Output(
             **{name: x[..., :height, :width].unflatten(0, (-1, frames)) for name, x in made.items()}
         )
 
-    def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> Tensor:
-        """The full-scale feature that everything is decoded from."""
-        fused = []
+    def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> Output:
+        """What the streams are decoded from: the fused feature of full scale, and that of each modality."""
+        fused, first = [], (ir, vis)
         for s, scale in enumerate(self.scales):
             if s > 0:
                 ir, vis = framewise(self.down_ir[s - 1], ir), framewise(self.down_vis[s - 1], vis)
             ir, vis, z = scale(ir, vis, frames=frames)
+            first = (ir, vis) if s == 0 else first
             fused.append(z)
         z = self.bicam[2](fused.pop(), frames=frames)
         for s in (1, 0):
             z = self.bicam[s](framewise(self.up[s], z).add_(fused.pop()), frames=frames)
-        return z
+        return Output(z, *first)
 
     def _fold(self, clip: Tensor) -> Tensor:
         """(B, T, C, H, W) to (B * T, C, H', W'), reflected at the bottom and right to a usable size."""
@@ -195,17 +215,31 @@ class VideoFusion(nn.Module):
         """What the first scale reads of both modalities."""
         if not self.config.residual:
             return tuple(x.contiguous(memory_format=torch.channels_last) for x in (ir, vis))
-        fold = self.config.unshuffle
-        return infrared_planes(ir, fold, frames=frames), visible_planes(vis, fold)
+        infrared = partial(infrared_planes, fold=self.config.unshuffle)
+        visible = partial(visible_planes, fold=self.config.unshuffle)
+        return framewise(infrared, ir, column_pattern(ir, frames=frames)), framewise(visible, vis)
 
-    def _shuffle(self, x: Tensor) -> Tensor:
-        return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
-
-    def _decode(self, z: Tensor, ir: Tensor, vis: Tensor, streams: set[str]) -> dict[str, Tensor]:
+    def _decode(self, features: Output, ir: Tensor, vis: Tensor, streams: set[str]) -> dict[str, Tensor]:
         """The asked for streams at full size, (N, C, H, W)."""
-        features = {"fused": lambda: z, "ir": lambda: self.unmix_ir(z), "vis": lambda: self.unmix_vis(z)}
+        wanted = tuple(name for name in Output._fields if name in streams)
+        made = framewise(partial(self._images, streams=wanted), *features, ir, vis)
+        return dict(zip(wanted, made, strict=True))
+
+    def _images(
+        self,
+        z: Tensor,
+        ir_feature: Tensor,
+        vis_feature: Tensor,
+        ir: Tensor,
+        vis: Tensor,
+        *,
+        streams: tuple[str, ...],
+    ) -> tuple[Tensor, ...]:
+        """Decode streams of some frames; a frame at a time, its features and images stay in the cache."""
+        gates = {"fused": nn.Identity(), "ir": self.unmix_ir, "vis": self.unmix_vis}
+        own = {"fused": z, "ir": ir_feature, "vis": vis_feature}
         made = {
-            name: self._shuffle(decoder(features[name]()))
+            name: self._shuffle(decoder(gates[name](z), own[name]))
             for name, decoder in zip(Output._fields, self.decoders, strict=True)
             if name in streams or self.config.residual  # a blend needs the sources that it blends
         }
@@ -213,12 +247,15 @@ class VideoFusion(nn.Module):
             made = self._add_to_inputs(made, ir, vis)
         else:
             made = {name: squash(x) for name, x in made.items()}
-        return {name: made[name] for name in streams}
+        return tuple(made[name] for name in streams)
+
+    def _shuffle(self, x: Tensor) -> Tensor:
+        return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
 
     def _add_to_inputs(self, planes: dict[str, Tensor], ir: Tensor, vis: Tensor) -> dict[str, Tensor]:
         """Restored sources are input plus correction; fused is their blend and what it lacks."""
-        ir, vis = framewise(torch.add, ir, planes["ir"]), framewise(torch.add, vis, planes["vis"])
-        images = {"fused": framewise(blend, planes["fused"], ir, vis), "ir": ir, "vis": vis}
+        ir, vis = ir + planes["ir"], vis + planes["vis"]
+        images = {"fused": blend(planes["fused"], ir, vis), "ir": ir, "vis": vis}
         # Clamped only for the viewer: a clamp in training would hide over- and undershoot from the losses.
         return images if self.training else {name: x.clamp_(0, 1) for name, x in images.items()}
 
@@ -244,7 +281,7 @@ SMALL = Config(
     channels=(64, 64, 96),
     heads=(4, 4, 6),
     conv3d=(1, 0, 1),
-    res_blocks=(2, 1, 1),
+    res_blocks=(1, 1, 1),
     fuse=(False, True, True),
     enhance=(0, 1),
     bicam=(0, 1, 2),
@@ -272,8 +309,8 @@ MODELS.add(
     ModelEntry(
         name="videofusion-s",
         build=partial(VideoFusion, SMALL),
-        params=2_256_574,
-        window=7,
+        params=2_117_054,
+        window=16,
         overlap=2,
         multiple_of=16,
         min_size=16,

@@ -65,9 +65,10 @@ def batches(
     """Endless batches from batch number `first` on; ranks draw disjoint crops.
 
     Clips are drawn with a chance proportional to the square root of their length, so that long ones do not
-    drown short ones; all stills together count as one long clip.
+    drown short ones; all stills together count as one long clip. Those with degraded versions of their own
+    have a share of the crops to themselves.
     """
-    weights, steady = _weights(clips), [steady_pairs(clip) for clip in clips]
+    weights, steady = _weights(clips, paired=config.sampling.paired), [steady_pairs(clip) for clip in clips]
     number = first
     while True:
         start = (number * processes + rank) * config.sampling.batch
@@ -76,10 +77,16 @@ def batches(
         number += 1
 
 
-def _weights(clips: Sequence[CachedClip]) -> Tensor:
+def _weights(clips: Sequence[CachedClip], *, paired: float) -> Tensor:
+    """The chance of each clip, up to a factor."""
     stills = sum(clip.still for clip in clips)
     one = math.sqrt(STILLS_COUNT_AS) / max(stills, 1)
-    return torch.tensor([one if clip.still else math.sqrt(len(clip)) for clip in clips])
+    weights = torch.tensor([one if clip.still else math.sqrt(len(clip)) for clip in clips])
+    own = torch.tensor(["degraded_ir" in clip.streams for clip in clips])
+    if own.all() or not own.any():
+        return weights
+    share = torch.where(own, paired / weights[own].sum(), (1 - paired) / weights[~own].sum())
+    return weights * share
 
 
 def crop(

@@ -22,8 +22,8 @@ class Sampling:
         frames: consecutive frames of a crop.
         height, width: of a crop, in pixels.
         batch: crops a step, on each process.
-        stored: share of crops from clips that come with degraded versions of their own, where there are any,
-            which use those versions; the others are degraded by us.
+        paired: share of crops from clips that come with degraded versions of their own, where there are such.
+        stored: share of those crops that use these versions; all others are degraded by us.
         clean: share of streams that stay clean, so that good input is not "restored".
         weak: share of streams degraded at a strength below that of the real data; the rest are near it.
         flip, reverse: chances of mirroring a crop and of playing it backwards.
@@ -33,7 +33,8 @@ class Sampling:
     height: int = 160
     width: int = 128
     batch: int = 3
-    stored: float = 0.4
+    paired: float = 0.5
+    stored: float = 0.6
     clean: float = 0.2
     weak: float = 0.3
     flip: float = 0.5
@@ -42,9 +43,10 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Optim:
-    """AdamW (Adam, without weight decay) with a linear warm-up and a decay.
+    """An optimiser with a linear warm-up and a decay of its learning rate.
 
     Attributes:
+        method: "adamw" (Adam, without weight decay), or "muon", which learns faster; see `_optim`.
         lr: peak learning rate.
         final: learning rate at the end of the cosine, as a share of the peak.
         schedule: "cosine" falls over the whole run, "steps" by `factor` every `period` steps.
@@ -55,6 +57,7 @@ class Optim:
         accumulate: batches a step.
     """
 
+    method: typing.Literal["adamw", "muon"] = "adamw"
     lr: float = 6e-4
     final: float = 0.02
     schedule: typing.Literal["cosine", "steps"] = "cosine"

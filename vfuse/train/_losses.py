@@ -32,8 +32,8 @@ class LossWeights:
             infrared targets of M3SVD flicker, and this keeps the fused frames from learning it).
         sharpness: mean gradient of every 8x8 block of the fused frames against the stronger source's (ours;
             a pixelwise loss alone prefers soft edges wherever it is not sure where they are).
-        targets: fused luma where the infrared is the brighter source, weighted by how much it is (ours: warm
-            targets are few pixels, which the intensity term hardly counts).
+        targets: warm things must stand out from their surroundings as in the infrared (ours: they are few
+            pixels, which the intensity term hardly counts).
     """
 
     intensity: float = 15.0
@@ -91,7 +91,7 @@ def _fusion(f: Tensor, a: Tensor, v: Tensor, w: LossWeights) -> dict[str, Tensor
         "gradient": w.gradient
         * (F.l1_loss(f_x, torch.maximum(v_x, a_x)) + F.l1_loss(f_v, torch.maximum(v_v, a_v))),
         "ssim": w.ssim * ((1 - ssim(v, f)) + (1 - ssim(a_y, f_y))),
-        "targets": w.targets * target_error(f_y, a_y, v_y),
+        "targets": w.targets * lost_contrast(f_y, a_y),
         "sharpness": w.sharpness
         * (
             F.l1_loss(blocks(f_x), blocks(torch.maximum(v_x, a_x)))
@@ -142,10 +142,15 @@ def variation(x: Tensor, clean: Tensor, steady: Tensor | None = None) -> Tensor:
     return (errors * steady).mean()
 
 
-def target_error(fused: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
-    """Mean error of the fused luma against the infrared, each pixel weighted by how much brighter that is."""
-    excess = F.relu(ir - vis)
-    return (excess * (fused - ir).abs()).sum() / excess.sum().clamp_min(1.0)
+def lost_contrast(fused: Tensor, ir: Tensor) -> Tensor:
+    """What fused luma (N, 1, H, W) lacks of the infrared's warm contrast, weighted by that contrast.
+
+    Contrast is the difference of a pixel from the mean of its surroundings, where the infrared is the warmer.
+    """
+    rows, columns = (box_band(size, like=ir) for size in ir.shape[-2:])
+    warm = F.relu(ir - rows @ ir @ columns.T)
+    kept = fused - rows @ fused @ columns.T
+    return (warm * F.relu(warm - kept)).sum() / warm.sum().clamp_min(1.0)
 
 
 def brightness(x: Tensor) -> Tensor:
@@ -181,3 +186,10 @@ def gaussian_band(size: int, *, like: Tensor, taps: int = 13, sigma: float = 1.5
     for offset, weight in enumerate(window / window.sum()):
         band.diagonal(offset).fill_(weight)
     return band
+
+
+def box_band(size: int, *, like: Tensor, radius: int = 15) -> Tensor:
+    """(size, size) matrix that takes the mean of 2 * radius + 1 neighbours of a line, fewer at its ends."""
+    n = torch.arange(size, device=like.device)
+    near = ((n[:, None] - n).abs() <= radius).to(like.dtype)
+    return near / near.sum(1, keepdim=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vfuse.errors import UsageError
 from vfuse.train._checkpoint import Checkpoint, load, remove, save
 from vfuse.train._config import TrainConfig, differences
+from vfuse.train._optim import optimizer
 from vfuse.train._recipe import Recipe
 from vfuse.train._run_log import RunLog
 
@@ -55,10 +56,7 @@ def open_run(recipe: Recipe, config: TrainConfig, run: Path, *, cpu: bool, fresh
     )
     network = recipe.build(config).train()
     ema = deepcopy(network).requires_grad_(False)
-    optim = config.optim
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=optim.lr, betas=(optim.beta1, optim.beta2), weight_decay=optim.weight_decay
-    )
+    optim = optimizer(network, config.optim)
     if fresh and accelerator.is_main_process:
         remove(run)
     accelerator.wait_for_everyone()
@@ -73,10 +71,10 @@ def open_run(recipe: Recipe, config: TrainConfig, run: Path, *, cpu: bool, fresh
             )
         network.load_state_dict(checkpoint.model)
         ema.load_state_dict(checkpoint.ema)
-        optimizer.load_state_dict(checkpoint.optimizer)
+        optim.load_state_dict(checkpoint.optimizer)
         torch.set_rng_state(checkpoint.rng)
-    prepared, optimizer = accelerator.prepare(network, optimizer)
-    state = State(accelerator, prepared, ema.to(accelerator.device), optimizer)
+    prepared, optim = accelerator.prepare(network, optim)
+    state = State(accelerator, prepared, ema.to(accelerator.device), optim)
     if checkpoint is not None:
         state.step, state.seconds = checkpoint.step, checkpoint.seconds
     return state

@@ -71,11 +71,22 @@ def build(config: TrainConfig) -> nn.Module:
     return network
 
 
-_STORED = Sampling(height=128, width=128, batch=12, stored=1.0, clean=0.0, weak=0.0, flip=0.0, reverse=0.0)
+_STORED = Sampling(
+    height=128, width=128, batch=12, paired=1.0, stored=1.0, clean=0.0, weak=0.0, flip=0.0, reverse=0.0
+)
 
 DEFAULT = TrainConfig(
     model="videofusion-s",
-    loss=LossWeights(gradient=10.0, variation=25.0, steadiness=200.0, sharpness=2.0, targets=4.0),
+    optim=Optim(method="muon", lr=1.5e-3),
+    loss=LossWeights(
+        gradient=10.0,
+        ssim=2.0,
+        fidelity=15.0,
+        variation=40.0,
+        steadiness=200.0,
+        sharpness=1.0,
+        targets=6.0,
+    ),
 )
 
 OFFICIAL = TrainConfig(
