@@ -18,7 +18,7 @@ REGULAR = 0.25
 
 def change(before: Image, after: Image) -> float:
     """Mean absolute difference of two frames in grey levels."""
-    return float(cv2.absdiff(before.grey, after.grey).mean())
+    return cv2.norm(before.grey, after.grey, cv2.NORM_L1) / before.grey.size
 
 
 def repeats(changes: Floats) -> NDArray[np.bool_]:

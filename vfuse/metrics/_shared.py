@@ -80,10 +80,9 @@ class Image(Shared):
 
 
 def _bytes_of(frame: Tensor) -> Bytes:
-    planes = frame.mul(255).round_().clamp_(0, 255).byte().cpu().numpy()
-    if len(planes) == 1:
-        return planes[0]
-    return np.asarray(cv2.merge(list(planes)), dtype=np.uint8)
+    # rounds and saturates
+    planes = [cv2.convertScaleAbs(plane, alpha=255) for plane in frame.cpu().numpy()]
+    return np.asarray(planes[0] if len(planes) == 1 else cv2.merge(planes), dtype=np.uint8)
 
 
 def _grey(image: Image) -> Bytes:

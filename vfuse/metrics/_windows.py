@@ -3,36 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from vfuse.metrics._shared import Floats
 
-STRIP = 32
+STRIP = 16
 
 
-def gaussian(side: int, *, sigma: float) -> Floats:
-    """Gaussian weights of unit sum, (side, 1)."""
-    return np.asarray(cv2.getGaussianKernel(side, sigma, cv2.CV_64F), dtype=np.float64)
+@dataclass(frozen=True)
+class Window:
+    """A square window of odd side.
+
+    Attributes:
+        side: in pixels.
+        weights: along each axis, (side, 1) of unit sum; None where all are equal.
+    """
+
+    side: int
+    weights: Floats | None = None
 
 
-def box(side: int) -> Floats:
-    """Equal weights of unit sum, (side, 1)."""
-    return np.full((side, 1), 1 / side)
+def gaussian(side: int, *, sigma: float) -> Window:
+    """Gaussian weights of unit sum."""
+    weights = cv2.getGaussianKernel(side, sigma, cv2.CV_64F)
+    return Window(side, np.asarray(weights, dtype=np.float64))
 
 
-def mean(pixels: Floats, kernel: Floats, *, padded: bool = False) -> Floats:
+def box(side: int) -> Window:
+    """Equal weights of unit sum: running sums, whatever the side."""
+    return Window(side)
+
+
+def mean(pixels: Floats, window: Window, *, padded: bool = False) -> Floats:
     """Windowed mean of pixels (H, W).
 
     Args:
         pixels: float64.
-        kernel: weights of odd length k, applied along both axes.
+        window: of side k.
         padded: keep (H, W) by repeating edge pixels; else only windows inside, (H - k + 1, W - k + 1).
     """
-    filtered = cv2.sepFilter2D(pixels, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REPLICATE)
+    border = cv2.BORDER_REPLICATE
+    if window.weights is None:
+        filtered = cv2.blur(pixels, (window.side, window.side), borderType=border)
+    else:
+        filtered = cv2.sepFilter2D(pixels, cv2.CV_64F, window.weights, window.weights, borderType=border)
     means = np.asarray(filtered, dtype=np.float64)
-    rim = len(kernel) // 2
+    rim = window.side // 2
     return means if padded else means[rim:-rim, rim:-rim]
 
 

@@ -8,15 +8,28 @@ import cv2
 import numpy as np
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Frame, Image
+from vfuse.metrics._shared import Field, Frame, Image
 from vfuse.metrics._windows import strips
 from vfuse.metrics.correlation import variance
 
 
 def slope_sum(image: Image) -> float:
     """Sum over all pixels of sqrt((gx² + gy²) / 2), g being central differences, one-sided at the border."""
-    gy, gx = (np.gradient(image.values, axis=axis) for axis in (0, 1))
-    return sum(float(np.sqrt((gx[rows] ** 2 + gy[rows] ** 2) / 2).sum()) for rows in strips(len(gx)))
+    x, y = (_differences(image, *order) for order in ((1, 0), (0, 1)))
+    x[:, [0, -1]] *= 2  # one-sided where central differences span two pixels
+    y[[0, -1]] *= 2
+    return _length_sum(x, y) / math.sqrt(8)
+
+
+def _differences(image: Image, dx: int, dy: int, *, side: int = 1) -> Field:
+    """Whole numbers, which float32 holds exactly; their squares too."""
+    found = cv2.Sobel(image.grey, cv2.CV_32F, dx, dy, ksize=side, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(found, dtype=np.float32)
+
+
+def _length_sum(x: Field, y: Field) -> float:
+    squares = (x[rows] * x[rows] + y[rows] * y[rows] for rows in strips(len(x)))
+    return sum(float(np.sqrt(square, dtype=np.float64).sum()) for square in squares)
 
 
 def squared_steps(image: Image) -> tuple[float, float]:
@@ -141,7 +154,5 @@ def ag_hw(frame: Frame) -> float:
 )
 def ei(frame: Frame) -> float:
     """Edge intensity: mean length of the fused frame's Sobel gradient. A constant frame has 0."""
-    values = frame.fused.values
-    gx = cv2.Sobel(values, cv2.CV_64F, 1, 0, borderType=cv2.BORDER_REPLICATE)
-    gy = cv2.Sobel(values, cv2.CV_64F, 0, 1, borderType=cv2.BORDER_REPLICATE)
-    return sum(float(np.sqrt(gx[rows] ** 2 + gy[rows] ** 2).sum()) for rows in strips(len(gx))) / gx.size
+    x, y = (_differences(frame.fused, *order, side=3) for order in ((1, 0), (0, 1)))
+    return _length_sum(x, y) / x.size

@@ -109,18 +109,19 @@ def qabf(frame: Frame) -> float:
     return kept / weight
 
 
-def artefact_weight(image: Image) -> Floats:
+def artefact_weight(image: Image) -> Field:
     """Perceptual weight of each pixel: strength^1.5 from 2 grey levels per pixel on, else 0.001."""
-    return _artefact_weight(image.once(mirrored_edges).strength.astype(np.float64) / 8)
-
-
-def _artefact_weight(strength: Floats) -> Floats:
-    return np.where(strength >= 2, strength * np.sqrt(strength), 0.001)
+    strength = image.once(mirrored_edges).strength
+    weights = np.empty_like(strength)
+    for rows in strips(len(strength)):
+        slope = strength[rows] / 8
+        weights[rows] = np.where(slope >= 2, slope * np.sqrt(slope), np.float32(0.001))
+    return weights
 
 
 def artefact_weight_sum(image: Image) -> float:
     """Sum of these weights."""
-    return float(image.once(artefact_weight).sum())
+    return float(image.once(artefact_weight).sum(dtype=np.float64))
 
 
 def _loss(source: Edges, fused: Edges, where: NDArray[np.intp]) -> Floats:

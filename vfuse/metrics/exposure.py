@@ -26,6 +26,8 @@ POWER_LIMIT = 10.0
 LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001)
 BOX = box(SIDE)
 EPS = float(np.finfo(np.float64).eps)
+FLOOR = 0.001 / SIDE
+"""Added to the strength of every patch, which is its standard deviation here; in the paper its norm."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +70,16 @@ def _factors(aa: Floats, bb: Floats, ab: Floats) -> tuple[Floats, Floats]:
     of a strong patch grows with the consistency of both.
     """
     aa, bb = np.maximum(aa, 0), np.maximum(bb, 0)
-    a, b = np.sqrt(aa) * SIDE + 0.001, np.sqrt(bb) * SIDE + 0.001
-    together = np.sqrt(np.maximum(aa + bb + 2 * ab, 0)) * SIDE
+    a, b = np.sqrt(aa) + FLOOR, np.sqrt(bb) + FLOOR
+    twice = 2 * ab
+    together = np.sqrt(np.maximum(aa + bb + twice, 0))
     consistency = np.clip((together + EPS) / (a + b + EPS), EPS, 1 - EPS)
     power = np.minimum(np.tan(np.pi / 2 * consistency), POWER_LIMIT)
-    weight_a, weight_b = (np.exp(power * np.log(x / SIDE)) + EPS for x in (a, b))  # ten times faster than **
-    whole = weight_a + weight_b
-    along_a, along_b = weight_a / whole / a, weight_b / whole / b
-    squared = along_a**2 * aa + along_b**2 * bb + 2 * along_a * along_b * ab
-    length = np.sqrt(np.maximum(squared, 0)) * SIDE
-    scale = np.where(length == 0, 0, np.maximum(a, b) / np.where(length == 0, 1, length))
+    # the weights' sum would divide both and so cancels; exp of log is ten times faster than **
+    along_a, along_b = ((np.exp(power * np.log(x)) + EPS) / x for x in (a, b))
+    squared = along_a * along_a * aa + along_b * along_b * bb + along_a * along_b * twice
+    length = np.sqrt(np.maximum(squared, 0))
+    scale = np.maximum(a, b) / np.where(length == 0, np.inf, length)
     return scale * along_a, scale * along_b
 
 
@@ -86,8 +88,10 @@ def _quality(wanted: Desired, fused: Local, with_ir: Floats, with_vis: Floats) -
     total = 0.0
     for rows in strips(len(with_ir)):
         shared = wanted.of_ir[rows] * with_ir[rows] + wanted.of_vis[rows] * with_vis[rows]
-        variances = wanted.variance[rows] + fused.variance[rows]
-        total += float(((2 * shared + STABILISER) / (variances + STABILISER)).sum())
+        shared *= 2
+        shared += STABILISER
+        shared /= wanted.variance[rows] + fused.variance[rows] + STABILISER
+        total += float(shared.sum())
     return total / with_ir.size
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from vfuse.metrics._registry import metric
@@ -38,8 +39,8 @@ def _scale(pixels: Floats, window: int, square: Floats) -> Scale:
     variance = smooth(square, window)
     for rows in strips(len(average)):
         variance[rows] -= average[rows] ** 2
-    variance[variance < TINY] = 0
-    return Scale(pixels=pixels, mean=average, variance=variance)
+    seen = cv2.threshold(variance, TINY, 0, cv2.THRESH_TOZERO)[1]
+    return Scale(pixels=pixels, mean=average, variance=np.asarray(seen, dtype=np.float64))
 
 
 def scales(image: Image) -> list[Scale]:
@@ -65,10 +66,13 @@ def _pyramid(image: Image, *, saturate: bool) -> list[Scale]:
 
 def _information(source: list[Scale]) -> float:
     return sum(
-        float(np.log(1 + level.variance[rows] / NOISE).sum())
-        for level in source
-        for rows in strips(len(level.variance))
+        _log_sum(1 + level.variance[rows] / NOISE) for level in source for rows in strips(len(level.variance))
     )
+
+
+def _log_sum(values: Floats) -> float:
+    """Sum of the logarithms of values in 1…1e15, (rows of a strip, W): the rows are multiplied first."""
+    return float(np.log(np.multiply.reduce(values, axis=0)).sum())
 
 
 def source_information(image: Image) -> float:
@@ -82,12 +86,18 @@ def _kept(x: Scale, f: Scale, cross: Floats) -> float:
 
 
 def _kept_in(x: Scale, f: Scale, cross: Floats, rows: slice) -> float:
-    x_variance, f_variance = x.variance[rows], f.variance[rows]
     covariance = cross[rows] - x.mean[rows] * f.mean[rows]
-    gain = np.maximum(covariance / (x_variance + TINY), 0)
-    gain[(x_variance == 0) | (f_variance == 0)] = 0
-    rest = np.maximum(f_variance - gain * covariance, TINY)
-    return float(np.log(1 + gain * gain * x_variance / (rest + NOISE)).sum())
+    np.maximum(covariance, 0, out=covariance)
+    np.copyto(covariance, 0, where=f.variance[rows] == 0)
+    gain = covariance / (x.variance[rows] + TINY)
+    covariance *= gain
+    rest = np.maximum(f.variance[rows] - covariance, TINY)
+    rest += NOISE
+    gain *= gain
+    gain *= x.variance[rows]  # 0 where the source is flat
+    gain /= rest
+    gain += 1
+    return _log_sum(gain)
 
 
 def fidelity(pair: Pair) -> float:

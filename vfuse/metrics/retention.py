@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -9,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Frame, Image
+from vfuse.metrics._shared import Bytes, Frame, Image
 from vfuse.metrics._windows import strips
 from vfuse.metrics.edges import mirrored_edges
+from vfuse.metrics.information import Counts, histogram
 
-Mask = NDArray[np.bool_]
 WARMEST = 97
 """Percentile of the infrared above which a pixel is warm."""
 SPECK, GAP, SURROUND = 5, 7, 31
@@ -24,21 +25,29 @@ MIN_CONTRAST = 10.0
 
 @dataclass(frozen=True)
 class Targets:
-    """Warm regions of the infrared and the ring around them."""
+    """Warm regions of the infrared and the ring around them, each 1 inside and 0 outside."""
 
-    warm: Mask
-    ring: Mask
+    warm: Bytes
+    ring: Bytes
 
 
 def targets(ir: Image) -> Targets | None:
     """The warm regions, or None where there are none, or none that stand out."""
-    warm = (ir.grey > np.percentile(ir.grey, WARMEST)).astype(np.uint8)
+    warm = (ir.grey > _percentile(ir.once(histogram), WARMEST)).astype(np.uint8)
     warm = cv2.morphologyEx(warm, cv2.MORPH_OPEN, _square(SPECK))
     near, far = cv2.dilate(warm, _square(GAP)), cv2.dilate(warm, _square(SURROUND))
-    found = Targets(warm=warm > 0, ring=(far > 0) & (near == 0))
+    found = Targets(warm=np.asarray(warm, np.uint8), ring=np.asarray(far - near, np.uint8))
     if not found.warm.any() or not found.ring.any() or _contrast(ir, found) < MIN_CONTRAST:
         return None
     return found
+
+
+def _percentile(counts: Counts, percent: float) -> float:
+    """Of the grey levels behind a histogram, interpolated between the two nearest pixels."""
+    seen = np.cumsum(counts)
+    place = percent / 100 * (seen[-1] - 1)
+    below, above = np.searchsorted(seen, [math.floor(place), math.ceil(place)], side="right")
+    return float(below + (above - below) * (place - math.floor(place)))
 
 
 def _square(side: int) -> NDArray[np.uint8]:
@@ -46,7 +55,7 @@ def _square(side: int) -> NDArray[np.uint8]:
 
 
 def _contrast(image: Image, where: Targets) -> float:
-    return float(image.values[where.warm].mean() - image.values[where.ring].mean())
+    return cv2.mean(image.grey, where.warm)[0] - cv2.mean(image.grey, where.ring)[0]
 
 
 @metric(

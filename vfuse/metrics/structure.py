@@ -9,7 +9,7 @@ import numpy as np
 
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Floats, Frame, Image, Pair
-from vfuse.metrics._windows import box, gaussian, halve, mean, strips
+from vfuse.metrics._windows import Window, box, gaussian, halve, mean, strips
 
 SIDE = 11
 LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -37,17 +37,18 @@ class Terms:
     structure: float
 
 
-def local(pixels: Floats, kernel: Floats, *, padded: bool = False) -> Local:
-    average = mean(pixels, kernel, padded=padded)
-    variance = mean(pixels * pixels, kernel, padded=padded)
+def local(pixels: Floats, window: Window, *, padded: bool = False) -> Local:
+    """Mean and variance in each window."""
+    average = mean(pixels, window, padded=padded)
+    variance = mean(pixels * pixels, window, padded=padded)
     for rows in strips(len(average)):
         variance[rows] -= average[rows] ** 2
     return Local(pixels=pixels, mean=average, variance=variance)
 
 
-def covariance(x: Local, f: Local, kernel: Floats, *, padded: bool = False) -> Floats:
+def covariance(x: Local, f: Local, window: Window, *, padded: bool = False) -> Floats:
     """Covariance in each window."""
-    shared = mean(x.pixels * f.pixels, kernel, padded=padded)
+    shared = mean(x.pixels * f.pixels, window, padded=padded)
     for rows in strips(len(shared)):
         shared[rows] -= x.mean[rows] * f.mean[rows]
     return shared
@@ -83,12 +84,12 @@ def _similarity(x: Local, f: Local, shared: Floats, *, peak: float = 255, correc
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     whole = part = 0.0
     for rows in strips(len(shared)):
-        means = x.mean[rows] * f.mean[rows]
-        variances = (x.variance[rows] + f.variance[rows]) * correction
-        structure = (2 * correction * shared[rows] + c2) / (variances + c2)
-        luminance = (2 * means + c1) / (x.mean[rows] ** 2 + f.mean[rows] ** 2 + c1)
+        structure = 2 * correction * shared[rows] + c2
+        structure /= (x.variance[rows] + f.variance[rows]) * correction + c2
+        luminance = 2 * x.mean[rows] * f.mean[rows] + c1
+        luminance /= x.mean[rows] ** 2 + f.mean[rows] ** 2 + c1
         part += float(structure.sum())
-        whole += float((luminance * structure).sum())
+        whole += float(np.vdot(luminance, structure))
     return Terms(whole=whole / shared.size, structure=part / shared.size)
 
 
