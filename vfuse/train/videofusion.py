@@ -5,12 +5,14 @@
 | frames a crop       | 7                   | 6                        | 5                           |
 | crop                | 128 x 128           | 128 x 128                | 128 x 160 (w x h)           |
 | clips a step        | 12                  | 12                       | 3                           |
-| learning rate       | 1e-4 to 1e-5 cosine | 1e-4 to 1e-6, warm-up    | 6e-4 to 1e-5, warm-up       |
+| optimiser           | AdamW               | AdamW                    | Muon: `_optim`              |
+| learning rate       | 1e-4 to 1e-5 cosine | 1e-4 to 1e-6, warm-up    | 1.5e-3 to 3e-5, warm-up     |
 | gradient norm       | not stated          | 0.01                     | 20                          |
 | gradient loss       | 1                   | 1                        | 10: sharper fused frames    |
-| variation loss      | 100                 | 10                       | 25                          |
-| steadiness, sharpness, targets | absent   | absent                   | 200, 2, 4: see `_losses`    |
-| SSIM, second intens.| absent              | 1, 1                     | 1, 1                        |
+| variation loss      | 100                 | 10                       | 40                          |
+| fidelity loss       | 10                  | 10                       | 15                          |
+| steadiness, sharpness, targets | absent   | absent                   | 200, 1, 6: see `_losses`    |
+| SSIM, second intens.| absent              | 1, 1                     | 2, 1                        |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
 | flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
 
