@@ -327,8 +327,8 @@ def test_decoding_and_encoding_hide_behind_the_network(tmp_path, monkeypatch):
             return Output(vis)
 
     @contextmanager
-    def slow_read(plan):
-        with read_pairs(plan) as pairs:
+    def slow_read(plan, *, counts):
+        with read_pairs(plan, counts=counts) as pairs:
             yield (time.sleep(0.02) or pair for pair in pairs)
 
     def slow_write(self, frame, *, time):
