@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -126,13 +126,15 @@ def framewise(layer: Callable[..., Maps], *maps: Tensor) -> Maps:
     if n == 1 or not worthwhile(maps[0]):
         return layer(*maps)
     out: list[Tensor] = []
+    several = False
     for i in range(n):
         made = layer(*(x[i : i + 1] for x in maps))
+        several = isinstance(made, tuple)
         parts = made if isinstance(made, tuple) else (made,)
         out = out or [_empty(part, (n, *part.shape[1:])) for part in parts]
         for whole, part in zip(out, parts, strict=True):
             whole[i : i + 1] = part
-    return tuple(out) if isinstance(made, tuple) else out[0]
+    return cast(Maps, tuple(out) if several else out[0])
 
 
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -188,7 +188,7 @@ class VideoFusion(nn.Module):
             **{name: x[..., :height, :width].unflatten(0, (-1, frames)) for name, x in made.items()}
         )
 
-    def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> Output:
+    def _features(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the streams are decoded from: the fused feature of full scale, and that of each modality."""
         fused, first = [], (ir, vis)
         for s, scale in enumerate(self.scales):
@@ -200,7 +200,7 @@ class VideoFusion(nn.Module):
         z = self.bicam[2](fused.pop(), frames=frames)
         for s in (1, 0):
             z = self.bicam[s](framewise(self.up[s], z).add_(fused.pop()), frames=frames)
-        return Output(z, *first)
+        return z, *first
 
     def _fold(self, clip: Tensor) -> Tensor:
         """(B, T, C, H, W) to (B * T, C, H', W'), reflected at the bottom and right to a usable size."""
@@ -214,12 +214,15 @@ class VideoFusion(nn.Module):
     def _stem(self, ir: Tensor, vis: Tensor, frames: int) -> tuple[Tensor, Tensor]:
         """What the first scale reads of both modalities."""
         if not self.config.residual:
-            return tuple(x.contiguous(memory_format=torch.channels_last) for x in (ir, vis))
+            last = torch.channels_last
+            return ir.contiguous(memory_format=last), vis.contiguous(memory_format=last)
         infrared = partial(infrared_planes, fold=self.config.unshuffle)
         visible = partial(visible_planes, fold=self.config.unshuffle)
         return framewise(infrared, ir, column_pattern(ir, frames=frames)), framewise(visible, vis)
 
-    def _decode(self, features: Output, ir: Tensor, vis: Tensor, streams: set[str]) -> dict[str, Tensor]:
+    def _decode(
+        self, features: tuple[Tensor, ...], ir: Tensor, vis: Tensor, streams: set[str]
+    ) -> dict[str, Tensor]:
         """The asked for streams at full size, (N, C, H, W)."""
         wanted = tuple(name for name in Output._fields if name in streams)
         made = framewise(partial(self._images, streams=wanted), *features, ir, vis)
