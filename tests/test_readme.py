@@ -22,8 +22,20 @@ LINES = [
 COMMANDS = [shlex.split(line)[1:] for line in LINES if line.startswith("vfuse ")]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 
-# Need a connection, hours, or files of the reader's own; `sample` is run by the fixture.
-NOT_RUN = {"train", "weights", "data", "score", "degrade", "align", "sync", "inspect", "compare", "sample"}
+# Need a connection, hours, an extra, or files of the reader's own; `sample` is run by the fixture.
+NOT_RUN = {
+    "train",
+    "weights",
+    "data",
+    "score",
+    "degrade",
+    "align",
+    "sync",
+    "inspect",
+    "compare",
+    "sample",
+    "track",
+}
 RUN = [
     words for words in COMMANDS if words[0] not in NOT_RUN and "$" not in "".join(words)
 ]  # no loops of the shell
