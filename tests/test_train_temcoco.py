@@ -16,7 +16,7 @@ from test_train import clip
 
 from vfuse.errors import UsageError
 from vfuse.models import MODELS, Output
-from vfuse.models.temcoco import SMALL
+from vfuse.models.temcoco import AS_DESCRIBED, SMALL, Config
 from vfuse.train import temcoco
 from vfuse.train._clips import Batch
 from vfuse.train._config import override
@@ -27,6 +27,22 @@ from vfuse.train._recipe import RECIPES
 RECIPE = RECIPES["temcoco-s"]
 DEFAULT = RECIPE.presets["default"]
 GONE = {"temporal_attention": "attend.", "cross_attention": "cross_"}
+
+
+class Teacher(nn.Module):
+    """Sees a constant everywhere."""
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        self.channels, self.scale = channels, scale
+
+    def forward(self, frames: Tensor) -> Tensor:
+        assert frames.shape[1] == 3
+        size = (side // self.scale for side in frames.shape[-2:])
+        return torch.full((len(frames), self.channels, *size), float(frames.mean() > 0.5))
+
+
+GUIDED = {"visual": (SMALL.visual, 4), "semantic": (SMALL.semantic, 16)}  # channels and scale of features
 
 
 def names(*assignments: str) -> dict[str, tuple[int, ...]]:
@@ -51,6 +67,49 @@ def test_each_part_left_out_changes_the_network(part: str) -> None:
         assert set(whole) - set(without) == {name for name in whole if name.startswith(GONE[part])}
 
 
+def test_only_the_released_preset_trains_the_released_network() -> None:
+    presets = RECIPES["temcoco"].presets
+    models = {name: preset.model for name, preset in presets.items()}
+    assert models == {"default": "temcoco-paper", "paper": "temcoco-paper", "official": "temcoco"}
+    with torch.device("meta"):
+        built = {name: RECIPES["temcoco"].build(preset).config for name, preset in presets.items()}
+    assert built == {"default": AS_DESCRIBED, "paper": AS_DESCRIBED, "official": Config()}
+
+
+TABLE_5 = {  # the names of the paper, the settings here, and what goes
+    "wo_TLoss": ("loss.temporal=0", {"temporal"}),
+    "no_Dino": ("loss.distill=vgg", {"semantic"}),
+    "no_Dino_VGG": ("loss.distill=none", {"semantic", "visual"}),
+}
+
+
+@pytest.mark.parametrize("name", TABLE_5)
+def test_each_loss_left_out_leaves_the_graph(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its term goes, and the gradients change."""
+    small = replace(SMALL, unshuffle=1, residual=False)
+    monkeypatch.setattr(temcoco, "teacher", lambda kind, device: Teacher(*GUIDED[kind]))
+    torch.manual_seed(0)
+    student = temcoco.Student(small).train()
+    nn.init.constant_(student.reconstruct.temporal.bias, 0.5)  # where losses on brightness have a slope
+    ir, vis = torch.rand(1, 2, 1, 32, 32), torch.rand(1, 2, 3, 32, 32)
+    batch = Batch(ir, vis, ir, vis, torch.ones(1, 1))
+    setting, gone = TABLE_5[name]
+    found, slopes = [], []
+    for config in (
+        override(DEFAULT, ["loss.distill=both"]),
+        override(DEFAULT, ["loss.distill=both", setting]),
+    ):
+        lesson = student(ir, vis)
+        if config.loss.distill == "none":
+            lesson = Output(lesson.fused)
+        terms = RECIPE.losses(lesson, batch, config)
+        (slope,) = torch.autograd.grad(sum(terms.values()), [student.encode_vis.stem.spatial.weight])
+        found.append(set(terms))
+        slopes.append(slope)
+    assert found[0] - found[1] == gone
+    assert not torch.allclose(slopes[0], slopes[1])
+
+
 def test_the_temporal_loss_can_be_left_out() -> None:
     ir, vis = torch.rand(1, 3, 1, 32, 32), torch.rand(1, 3, 3, 32, 32)
     batch = Batch(ir, vis, ir.flip(-1), vis.flip(-1), torch.ones(1, 2))
@@ -64,10 +123,10 @@ def test_a_few_steps_are_trained_and_exported(tmp_path: Path) -> None:
     config = replace(
         DEFAULT,
         precision="float32",
-        sampling=replace(DEFAULT.sampling, frames=2, height=32, width=32, batch=1),
+        sampling=replace(DEFAULT.sampling, frames=2, height=64, width=64, batch=1),
         optim=replace(DEFAULT.optim, steps=2, warmup=0),
     )
-    network = fit(RECIPE, config, [clip()], tmp_path, cpu=True)
+    network = fit(RECIPE, config, [clip(size=72)], tmp_path, cpu=True)
     assert export(tmp_path, tmp_path / "w.safetensors") == "temcoco-s"
     assert set(network.state_dict()) == set(MODELS["temcoco-s"].build().state_dict())
     assert (tmp_path / "log.jsonl").read_text().count("temporal") == 2
@@ -75,21 +134,8 @@ def test_a_few_steps_are_trained_and_exported(tmp_path: Path) -> None:
 
 
 def test_teachers_guide_the_features_they_see(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Teacher(nn.Module):
-        """Sees a constant everywhere."""
-
-        def __init__(self, channels: int, scale: int) -> None:
-            super().__init__()
-            self.channels, self.scale = channels, scale
-
-        def forward(self, frames: Tensor) -> Tensor:
-            assert frames.shape[1] == 3
-            size = (side // self.scale for side in frames.shape[-2:])
-            return torch.full((len(frames), self.channels, *size), float(frames.mean() > 0.5))
-
     small = replace(SMALL, unshuffle=1, residual=False)
-    teachers = {"visual": Teacher(small.visual, 4), "semantic": Teacher(small.semantic, 16)}
-    monkeypatch.setattr(temcoco, "teacher", lambda kind, device: teachers[kind])
+    monkeypatch.setattr(temcoco, "teacher", lambda kind, device: Teacher(*GUIDED[kind]))
     torch.manual_seed(0)
     student = temcoco.Student(small).train()
     ir, vis = torch.zeros(1, 2, 1, 32, 32), torch.ones(1, 2, 3, 32, 32)

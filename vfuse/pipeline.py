@@ -20,7 +20,7 @@ from vfuse.io.radiometry import counts_kept
 from vfuse.io.thermal import ThermalOptions
 from vfuse.io.writer import WriteOptions, check_output, write_video
 from vfuse.models._registry import ModelEntry
-from vfuse.models._run import LoadedModel, check_request, run
+from vfuse.models._run import LoadedModel, check_request, fitting_window, run
 from vfuse.prefetch import prefetch, write_behind
 from vfuse.report import FuseReport, Ledger
 from vfuse.windows import Blend, FusedFrame, check_window, cut, join
@@ -54,8 +54,9 @@ class FuseOptions:
         link: how inputs of other clocks, sizes or views belong together; see `vfuse.align.link.resolve_link`.
         restored_ir, restored_vis: where to write the cleaned sources, for networks that restore.
         radiometric: where to keep the stored infrared samples, see `vfuse.io.radiometry.counts_kept`.
-        compat: "official" repeats the published test scripts: windows without overlap of which the later one
-            overwrites, and every frame stretched to its own minimum and maximum, which flickers.
+        compat: "official" repeats the published test script of the network: its overlap, across which the
+            later window overwrites, and where it does so, every frame stretched to its own minimum and
+            maximum, which flickers.
         thermal: how the infrared is understood: its range, palette and polarity.
         on_freeze: what becomes of frames whose infrared only repeats, see `vfuse.io.freeze.watch_freezes`.
         write: how the outputs are encoded.
@@ -85,8 +86,8 @@ class FuseOptions:
     def window_for(self, entry: ModelEntry) -> tuple[int, int]:
         """Window and overlap in frames, the network's own unless the options say otherwise."""
         window = entry.window if self.window is None else self.window
-        own = 0 if self.compat == "official" else min(entry.overlap, max(window - 1, 0))
-        overlap = own if self.overlap is None else self.overlap
+        own = entry.script.overlap if self.compat == "official" else entry.overlap
+        overlap = min(own, max(window - 1, 0)) if self.overlap is None else self.overlap
         check_window(window, overlap)
         return window, overlap
 
@@ -122,6 +123,7 @@ def fuse_video(
     check_request(model.entry, tile=options.tile, streams=targets)
     with Ledger.open() as ledger, cores_left_free(when=model.entry.params == 0):
         plan = plan_inputs(ir, vis, options)
+        window = shrunk(window, overlap, model, plan, options)
         frozen: list[Freeze] = []
         dropping = options.on_freeze == "drop"
         with (
@@ -138,13 +140,22 @@ def fuse_video(
             ):
                 clips = cut(ledger.watch("wait", coming), window, overlap)
                 fused = run(model, clips, tile=options.tile, streams=targets)
+                stretched = options.compat == "official" and model.entry.script.stretch
                 for frame in track(ledger.watch("fuse", join(fused, blend=options.blend)), plan.num_frames):
-                    write_later(stretch(frame) if options.compat == "official" else frame)
+                    write_later(stretch(frame) if stretched else frame)
             ledger.check_no_frame_is_lost(where=targets["fused"])
         warn_of_freezes(frozen, options.on_freeze)
         windows = {"window": window, "overlap": overlap, "blend": options.blend, "tile": options.tile}
         kept = {"radiometric": options.radiometric} if options.radiometric else {}
         return ledger.report(model, plan, targets | kept, windows=windows, frozen=frozen)
+
+
+def shrunk(window: int, overlap: int, model: LoadedModel, plan: PairPlan, options: FuseOptions) -> int:
+    """The window, shorter where memory is short and nobody asked for its length or for tiles."""
+    if options.window is not None or options.tile is not None or options.compat == "official":
+        return window
+    height, width = plan.vis.height, plan.vis.width
+    return fitting_window(model, window, shortest=overlap + 1, height=height, width=width)
 
 
 def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPlan:

@@ -207,8 +207,8 @@ Compat = Annotated[
     Literal["official"] | None,
     typer.Option(
         "--compat",
-        help="Repeat the published scripts: windows without overlap, brightness stretched frame by "
-        "frame (it flickers). Default: off.",
+        help="Repeat the published scripts: later windows overwrite; of VideoFusion without overlap, and "
+        "brightness stretched frame by frame (it flickers). Default: off.",
         rich_help_panel=PART,
     ),
 ]

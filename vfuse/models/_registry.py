@@ -70,6 +70,19 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Script:
+    """How the published test script of a network treats a video, for `--compat official`.
+
+    Attributes:
+        overlap: frames that windows share; the later window overwrites them.
+        stretch: whether it stretches every frame to its own minimum and maximum while saving.
+    """
+
+    overlap: int = 0
+    stretch: bool = True
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """A network a user can name.
 
@@ -80,6 +93,9 @@ class ModelEntry:
         params: exact number of trainable values.
         window: frames it sees at once by default.
         overlap: frames shared by neighbouring windows by default.
+        shortest_window: frames to which a window may shrink where memory is short; 0 keeps it and cuts frames
+            into tiles instead.
+        script: what `--compat official` repeats.
         multiple_of: H and W must be multiples of this; the runner pads.
         min_size: smallest H and W.
         bytes_per_pixel: peak working memory for each pixel of each frame of a window, in bytes at float32;
@@ -98,6 +114,8 @@ class ModelEntry:
     params: int
     window: int
     overlap: int
+    shortest_window: int = 0
+    script: Script = Script()
     multiple_of: int = 1
     min_size: int = 16
     bytes_per_pixel: int = 0

@@ -187,6 +187,24 @@ def check_request(entry: ModelEntry, *, tile: int | None, streams: Collection[st
         )
 
 
+def fitting_window(model: LoadedModel, window: int, *, shortest: int, height: int, width: int) -> int:
+    """The longest window, up to `window` frames, whose whole frames the free memory holds.
+
+    Only networks that allow for it get a shorter one, and none below `shortest` or their own limit.
+    """
+    need = model.entry.bytes_per_pixel * height * width
+    free = free_memory(model.device)
+    shortest = max(shortest, model.entry.shortest_window)
+    if not model.entry.shortest_window or free is None or window * need <= MEMORY_SHARE * free:
+        return window
+    fitting = min(window, max(shortest, int(MEMORY_SHARE * free / need)))
+    if fitting < window:
+        log.warning(
+            "windows of %d frames of %dx%d do not fit in memory: using %d", window, width, height, fitting
+        )
+    return fitting
+
+
 def fitting_tile(model: LoadedModel, *, frames: int, height: int, width: int) -> int:
     """The largest tile, in pixels, whose clip the free memory holds by the entry's own estimate."""
     whole = max(height, width)

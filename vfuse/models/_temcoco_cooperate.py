@@ -39,7 +39,8 @@ class Cooperate(nn.Module):
     """Doubles the fused feature's resolution; adds the sources' features and those of two earlier frames.
 
     Args:
-        channels: C of this scale; the fused feature comes with 2 C.
+        channels: C of this scale.
+        below: channels of the fused feature of the scale below.
         offset_groups: groups of channels that are shifted together.
         group_width: input channels of each group of the deformable weights.
         reference: "published": frames 0 and 1 refer to themselves; "clamped": frame 1 refers to frame 0.
@@ -52,6 +53,7 @@ class Cooperate(nn.Module):
         self,
         channels: int,
         *,
+        below: int,
         offset_groups: int,
         group_width: int,
         reference: str,
@@ -62,7 +64,7 @@ class Cooperate(nn.Module):
         super().__init__()
         c, self.shifts = channels, 2 * TAPS * offset_groups
         self.reference, self.deformable, self.merge_current = reference, deformable, merge_current
-        self.reduce = nn.Conv2d(2 * c, c, 1)
+        self.reduce = nn.Conv2d(below, c, 1)
         # The first layer of each neighbour's path and, where something reads it, of the current frame's.
         paths = 3 if deformable or merge_current else 2
         self.describe = nn.ModuleList(conv3x3(3 * c, c) for _ in range(paths))
@@ -82,7 +84,7 @@ class Cooperate(nn.Module):
         """Cooperate at the scale of `ir` and `vis`.
 
         Args:
-            low: fused feature at half the size, (B * T, 2 C, h / 2, w / 2).
+            low: fused feature at half the size, (B * T, its C, h / 2, w / 2).
             ir, vis: encoded sources, (B * T, C, h, w).
             below: offsets of the scale below, in order of frames, to start from. It is emptied on the way, so
                 that no memory is held longer than needed.

@@ -5,7 +5,7 @@ Paper: Gong et al., "TemCoCo: Temporally Consistent Multi-modal Video Fusion wit
 Collaboration", ICCV 2025, arXiv 2508.17817. Written from the paper and from measurements of the published
 network, which differs from the paper in places: `Config` names each difference. `temcoco` equals the
 published network up to rounding; `temcoco-paper` is what the paper describes; `temcoco-s` is that built for a
-CPU: a pixel-unshuffled stem, narrower, residual to its inputs.
+CPU: narrower, on a folded grid of pixels (`_stem`), residual to its inputs.
 
 Feature maps are (B * T, C, h, w), time the fast index, channels-last. Full, half and quarter scale follow the
 stem, which is the image's own scale unless it unshuffles.
@@ -13,7 +13,7 @@ stem, which is the image's own scale unless it unshuffles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._registry import MODELS, ModelEntry, Output
+from vfuse.models._registry import MODELS, ModelEntry, Output, Script
+from vfuse.models._stem import column_pattern, infrared_planes, visible_planes
 from vfuse.models._temcoco_blocks import (
     CrossPair,
     Separable,
@@ -34,6 +35,9 @@ from vfuse.models._temcoco_cooperate import Cooperate
 from vfuse.models._temcoco_published import convert_published
 
 __all__ = ["AS_DESCRIBED", "SMALL", "Config", "Features", "TemCoCo", "convert_published"]
+
+
+BLEND_PLANES = 5  # see `blend`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,8 @@ class Config:
         deformable: False is no_DCN of table 5.
         temporal_convs: False is Conv2d of table 5.
         unshuffle: factor by which the stem folds pixels into channels.
-        residual: predict a correction and a blending weight of the inputs instead of the image itself.
+        residual: read detail and local mean instead of pixels, and predict corrections and a blending weight
+            of the inputs instead of the image itself.
     """
 
     channels: tuple[int, int, int] = (32, 64, 128)
@@ -129,8 +134,8 @@ class TemCoCo(nn.Module):
         self.config = config = config or Config()
         full, half, quarter = config.channels
         temporal, fold = config.temporal_convs, config.unshuffle**2
-        self.encode_ir = Encoder((1 if config.residual else 3) * fold, config)
-        self.encode_vis = Encoder(3 * fold, config)
+        c_ir, c_vis = (fold + 1 + config.unshuffle, 3 * fold + 3) if config.residual else (3 * fold, 3 * fold)
+        self.encode_ir, self.encode_vis = Encoder(c_ir, config), Encoder(c_vis, config)
         branch = partial(SemanticBranch, semantic=config.semantic, reshape=config.reshape, temporal=temporal)
         self.semantic_ir, self.semantic_vis = branch(quarter), branch(quarter)
         branch = partial(VisualBranch, visual=config.visual, temporal=temporal)
@@ -154,9 +159,12 @@ class TemCoCo(nn.Module):
             merge_current=config.merge_current,
             temporal=temporal,
         )
-        self.cooperate_half, self.cooperate_full = cooperate(half), cooperate(full)
-        planes = 4 if config.residual else 3
+        self.cooperate_half, self.cooperate_full = cooperate(half, below=quarter), cooperate(full, below=half)
+        planes = BLEND_PLANES if config.residual else 3
         self.reconstruct = Separable(full, planes * fold, temporal=temporal, last=not config.residual)
+        if config.residual:  # start at the mean of both inputs, not at noise
+            last = self.reconstruct.temporal or self.reconstruct.spatial
+            nn.init.normal_(last.weight, std=0.002)
 
     def forward(self, ir: Tensor, vis: Tensor) -> Output:
         fused = self.features(ir, vis).fused
@@ -171,8 +179,9 @@ class TemCoCo(nn.Module):
                 f"{self.config.multiple_of}"
             )
         ir, vis = fold(ir, planes=1 if self.config.residual else 3), fold(vis, planes=3)
-        ir_full, ir_half, ir_low = self.encode_ir(self._unshuffle(ir), frames=frames)
-        vis_full, vis_half, vis_low = self.encode_vis(self._unshuffle(vis), frames=frames)
+        seen_ir, seen_vis = self._stem(ir, vis, frames=frames)
+        ir_full, ir_half, ir_low = self.encode_ir(seen_ir, frames=frames)
+        vis_full, vis_half, vis_low = self.encode_vis(seen_vis, frames=frames)
         low, guided = self._interact(ir_low, vis_low, frames=frames)
         del ir_low, vis_low
         half, offsets = self.cooperate_half(low, ir_half, vis_half, frames=frames)
@@ -204,9 +213,14 @@ class TemCoCo(nn.Module):
             fused = self.attend(fused, frames=frames)
         return fused, (ir_semantic, ir_visual, vis_semantic, vis_visual)
 
-    def _unshuffle(self, x: Tensor) -> Tensor:
-        x = x.to(self.reconstruct.spatial.weight.dtype)
-        return x if self.config.unshuffle == 1 else channels_last(F.pixel_unshuffle(x, self.config.unshuffle))
+    def _stem(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor]:
+        """What the encoders read."""
+        ir, vis = (x.to(self.reconstruct.spatial.weight.dtype) for x in (ir, vis))
+        factor = self.config.unshuffle
+        if self.config.residual:
+            pattern = column_pattern(ir, frames=frames)
+            return infrared_planes(ir, pattern, factor), visible_planes(vis, factor)
+        return channels_last(F.pixel_unshuffle(ir, factor)), channels_last(F.pixel_unshuffle(vis, factor))
 
 
 def fold(clip: Tensor, *, planes: int) -> Tensor:
@@ -216,33 +230,34 @@ def fold(clip: Tensor, *, planes: int) -> Tensor:
 
 
 def blend(planes: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
-    """The visible frame with part of its brightness from the infrared, plus a correction.
+    """The corrected visible frame, part of its brightness replaced by that of the corrected infrared.
 
     Args:
-        planes: (N, 4, H, W): RGB correction, and the infrared's share of the brightness before its sigmoid.
+        planes: (N, 5, H, W): corrections of the visible and of the infrared, and the infrared's share of the
+            brightness before its sigmoid.
         ir, vis: (N, 1, H, W) and (N, 3, H, W).
     """
+    ir, vis = ir + planes[:, 3:4], vis + planes[:, :3]
     luma = (vis * vis.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return vis + planes[:, 3:].sigmoid() * (ir - luma) + planes[:, :3]
+    return vis + planes[:, 4:].sigmoid() * (ir - luma)
 
 
 PAPER = "Gong et al., TemCoCo, ICCV 2025, arXiv 2508.17817"
 AS_DESCRIBED = Config(
     reshape="aligned", temporal_reference="clamped", cross_attention="parallel", merge_current=True
 )
-SMALL = Config(
-    channels=(16, 32, 64),
-    semantic=128,
-    visual=96,
+SMALL = replace(
+    AS_DESCRIBED,
+    channels=(48, 64, 64),
+    semantic=64,
+    visual=64,
     temporal_heads=2,
-    group_width=4,
-    reshape="aligned",
-    temporal_reference="clamped",
-    cross_attention="parallel",
-    merge_current=True,
-    unshuffle=2,
+    offset_groups=4,
+    unshuffle=4,
     residual=True,
 )
+
+SCRIPT = Script(overlap=5, stretch=False)
 
 MODELS.add(
     ModelEntry(
@@ -251,6 +266,8 @@ MODELS.add(
         params=19_213_417,
         window=30,
         overlap=5,
+        shortest_window=10,
+        script=SCRIPT,
         multiple_of=16,
         min_size=16,
         bytes_per_pixel=1600,
@@ -264,6 +281,8 @@ MODELS.add(
         params=19_259_497,
         window=30,
         overlap=5,
+        shortest_window=10,
+        script=SCRIPT,
         multiple_of=16,
         min_size=16,
         bytes_per_pixel=1600,
@@ -274,11 +293,13 @@ MODELS.add(
     ModelEntry(
         name="temcoco-s",
         build=partial(TemCoCo, SMALL),
-        params=3_522_552,
+        params=4_488_856,
         window=30,
         overlap=5,
-        multiple_of=32,
-        min_size=32,
+        shortest_window=10,
+        script=SCRIPT,
+        multiple_of=64,
+        min_size=64,
         bytes_per_pixel=400,
         paper=PAPER + "; a small variant of our own, as the paper describes it",
     )
