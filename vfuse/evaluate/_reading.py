@@ -13,7 +13,6 @@ from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.reader import read_range
 from vfuse.metrics import Image
 from vfuse.metrics._moment import Moment
-from vfuse.metrics._shared import Bytes
 from vfuse.prefetch import prefetch
 
 AHEAD = 2
@@ -74,13 +73,11 @@ def read_moments(
     """Decode all streams in step: each scored moment with the one before it."""
     with ExitStack() as opened:
 
-        def pixels(info: VideoInfo, *, grey: bool) -> Iterator[tuple[float, Bytes]]:
+        def pixels(info: VideoInfo, *, grey: bool) -> Iterator[Image]:
             stop = plan.pair.first + plan.pair.num_frames
             reader = read_range(info, grey=grey or info.channels == 1, first=plan.pair.first, stop=stop)
             frames = opened.enter_context(reader)
-            return opened.enter_context(
-                prefetch(((frame.time, Image(frame.pixels).pixels) for frame in frames), AHEAD)
-            )
+            return opened.enter_context(prefetch((Image(frame.pixels) for frame in frames), AHEAD))
 
         streams = {name: pixels(info, grey=name.endswith("ir")) for name, info in plan.infos.items()}
         fused = {method: pixels(info, grey=False) for method, info in plan.fused.items()}
@@ -89,8 +86,8 @@ def read_moments(
 
 def _in_step(
     plan: Plan,
-    streams: Mapping[str, Iterator[tuple[float, Bytes]]],
-    fused: Mapping[str, Iterator[tuple[float, Bytes]]],
+    streams: Mapping[str, Iterator[Image]],
+    fused: Mapping[str, Iterator[Image]],
     *,
     every: int,
 ) -> Iterator[tuple[Moment, Moment | None]]:
@@ -99,8 +96,8 @@ def _in_step(
         now = Moment(
             frame=plan.pair.first + number,
             time=time,
-            fused={method: next(frames)[1] for method, frames in fused.items()},
-            **{name: next(frames)[1] for name, frames in streams.items()},
+            fused={method: next(frames) for method, frames in fused.items()},
+            **{name: next(frames) for name, frames in streams.items()},
         )
         if number % every == 0:
             yield now, before

@@ -12,7 +12,7 @@ from vfuse.metrics._measure import label, of_frame, of_step
 from vfuse.metrics._registry import Metric, Value
 from vfuse.metrics._repeats import change
 from vfuse.metrics._scores import Row
-from vfuse.metrics._shared import Bytes, Features, Flow, Frame, Image, Sources, SourceStep, Step
+from vfuse.metrics._shared import Features, Flow, Frame, Image, Sources, SourceStep, Step
 from vfuse.metrics.temporal import brightness, profile
 
 TRIVIAL = ("visible only", "infrared only", "mean of both", "maximum of both")
@@ -20,7 +20,7 @@ TRIVIAL = ("visible only", "infrared only", "mean of both", "maximum of both")
 
 @dataclass(frozen=True)
 class Moment:
-    """All frames of one moment, uint8, (H, W) or (H, W, 3) RGB.
+    """All frames of one moment; what is derived from them serves the step to it and the step from it.
 
     Attributes:
         frame: index in the videos.
@@ -32,11 +32,11 @@ class Moment:
 
     frame: int
     time: float
-    ir: Bytes
-    vis: Bytes
-    fused: Mapping[str, Bytes]
-    clean_ir: Bytes | None = None
-    clean_vis: Bytes | None = None
+    ir: Image
+    vis: Image
+    fused: Mapping[str, Image]
+    clean_ir: Image | None = None
+    clean_vis: Image | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +101,9 @@ def measure_moment(
     if before is not None:
         earlier_sources, earlier = _images(before, trivial=trivial)
         step = SourceStep(earlier_sources, sources, flow=measuring.flow, features=measuring.features)
+    alone = sources.alone()
     for method, image in fused.items():
-        frame = Frame(sources, image)
+        frame = Frame(alone, image.alone())
         metrics = measuring.about_fusion if method in TRIVIAL else measuring.metrics
         values = of_frame(metrics, frame)
         if step is not None and earlier is not None:
@@ -119,17 +120,13 @@ def measure_moment(
 
 
 def _images(moment: Moment, *, trivial: bool) -> tuple[Sources, dict[str, Image]]:
-    ir, vis = Image(moment.ir), Image(moment.vis)
-    clean_ir = ir if moment.clean_ir is None else Image(moment.clean_ir)
-    clean_vis = vis if moment.clean_vis is None else Image(moment.clean_vis)
     sources = Sources(
-        clean_ir,
-        clean_vis,
-        restored_ir=None if clean_ir is ir else ir,
-        restored_vis=None if clean_vis is vis else vis,
+        moment.clean_ir or moment.ir,
+        moment.clean_vis or moment.vis,
+        restored_ir=moment.ir if moment.clean_ir else None,
+        restored_vis=moment.vis if moment.clean_vis else None,
     )
-    fused = {method: Image(pixels) for method, pixels in moment.fused.items()}
-    return sources, fused | (_trivial(ir, vis) if trivial else {})
+    return sources, {**moment.fused, **(_trivial(moment.ir, moment.vis) if trivial else {})}
 
 
 def _trivial(ir: Image, vis: Image) -> dict[str, Image]:

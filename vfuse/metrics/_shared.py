@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any, Self, TypeVar
 
 import cv2
@@ -24,13 +25,15 @@ class Shared:
 
     def __init__(self) -> None:
         self._kept: dict[Callable[[Any], Any], Any] = {}
+        self._lock = RLock()  # two threads look at an image: one for each of the steps that it takes part in
         self.flags: set[str] = set()
 
     def once(self, derive: Callable[[Self], R]) -> R:
         """`derive(self)`, computed on the first call only."""
-        if derive not in self._kept:
-            self._kept[derive] = derive(self)
-        return self._kept[derive]
+        with self._lock:
+            if derive not in self._kept:
+                self._kept[derive] = derive(self)
+            return self._kept[derive]
 
     def flag(self, what: str) -> None:
         """Note that a value was settled by definition (0/0) rather than computed."""
@@ -53,6 +56,10 @@ class Image(Shared):
                 f"an image is uint8 (H, W) or (H, W, 3), got {self.pixels.dtype} {self.pixels.shape}"
             )
 
+    def alone(self) -> Image:
+        """The same pixels, to derive from what need not be kept as long as they are."""
+        return Image(self.pixels)
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
@@ -69,9 +76,9 @@ class Image(Shared):
         return self.pixels if self.pixels.ndim == 3 else np.repeat(self.pixels[..., None], 3, axis=2)
 
     @property
-    def planes(self) -> Floats:
-        """(3, H, W) float64, RGB 0..255."""
-        return self.once(_planes)
+    def levels(self) -> Field:
+        """(H, W, 3) float32, RGB 0..255; (H, W) of a grey image."""
+        return self.once(_levels)
 
     @property
     def values(self) -> Floats:
@@ -92,10 +99,8 @@ def _grey(image: Image) -> Bytes:
     )
 
 
-def _planes(image: Image) -> Floats:
-    if image.pixels.ndim == 2:
-        return np.repeat(image.values[None], 3, axis=0)
-    return np.stack(cv2.split(image.pixels)).astype(np.float64)
+def _levels(image: Image) -> Field:
+    return image.pixels.astype(np.float32)
 
 
 def _values(image: Image) -> Floats:
@@ -129,6 +134,16 @@ class Sources(Shared):
         self.vis = vis
         self.restored_ir = restored_ir
         self.restored_vis = restored_vis
+
+    def alone(self) -> Sources:
+        """The same of all images."""
+        ir, vis = self.restored_ir, self.restored_vis
+        return Sources(
+            self.ir.alone(),
+            self.vis.alone(),
+            restored_ir=ir and ir.alone(),
+            restored_vis=vis and vis.alone(),
+        )
 
 
 class Frame(Shared):

@@ -11,14 +11,14 @@ from vfuse.metrics._flow import (
     farneback,
     farneback_ir,
     farneback_vis,
+    follow,
     inside,
     occluded,
-    sample,
     vis_back,
     vis_forward,
 )
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Curves, Field, Floats, Image, SourceStep, Step
+from vfuse.metrics._shared import Curves, Field, Image, SourceStep, Step
 
 TOF_MULTIPLE, TOF_RIM = 32, 16
 """TecoGAN compares flows on a central part: sides a multiple of 32, at least 16 pixels less in all."""
@@ -34,19 +34,40 @@ def profile(image: Image, *, column: int) -> NDArray[np.uint8]:
     return image.grey[:, column].copy()
 
 
-def carried(step: Step) -> Floats:
-    """The earlier fused frame carried along the visible motion to the later one: RGB and grey, (4, H, W)."""
-    planes = np.concatenate([step.before.planes, step.before.values[None]])
-    return sample(planes, step.sources.once(vis_back))
+def carried(step: Step) -> Field:
+    """The earlier fused frame carried along the visible motion to the later one, (H, W, 3) or grey (H, W)."""
+    return follow(step.before.levels, step.sources.once(vis_back))
 
 
-def _difference(step: Step) -> Floats:
-    """The later fused frame minus the one carried to it, (3, H, W)."""
-    return step.after.planes - step.once(carried)[:3]
+def carried_grey(step: Step) -> Field:
+    """The same of its grey levels, (H, W)."""
+    if step.before.pixels.ndim == 2:
+        return step.once(carried)
+    return follow(step.before.grey.astype(np.float32), step.sources.once(vis_back))
 
 
-def _lengths(planes: Floats) -> Floats:
-    return np.sqrt((planes**2).sum(axis=0))
+def _difference(step: Step) -> Field:
+    """The later fused frame minus the one carried to it, (H, W, 3) or (H, W) where both are grey."""
+    return _minus(step.after.levels, step.once(carried))
+
+
+def _minus(a: Field, b: Field) -> Field:
+    if a.ndim == b.ndim:
+        return a - b
+    return np.atleast_3d(a) - np.atleast_3d(b)  # a grey frame has three equal channels
+
+
+def _lengths(difference: Field) -> Field:
+    """Length over RGB at each pixel, (H, W)."""
+    if difference.ndim == 2:
+        return np.abs(difference) * np.float32(np.sqrt(3))
+    return np.sqrt(cv2.transform(difference * difference, np.ones((1, 3))), dtype=np.float32)
+
+
+def _mean_over(values: Field, where: NDArray[np.bool_]) -> float:
+    """Mean over the pixels `where`, and over the channels where there are several."""
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    return sum(cv2.mean(values, where.view(np.uint8))[:channels]) / channels
 
 
 def visible_inside(step: SourceStep) -> NDArray[np.bool_]:
@@ -71,7 +92,7 @@ def flowd(step: Step) -> float | None:
     visible = step.sources.once(visible_inside)
     if not visible.any():
         return None
-    return float(_lengths(_difference(step))[visible].mean())
+    return _mean_over(_lengths(_difference(step)), visible)
 
 
 @metric(
@@ -88,7 +109,7 @@ def flowd(step: Step) -> float | None:
 def flowd_l1(step: Step) -> float | None:
     """`flowd` with the paper's absolute difference."""
     visible = step.sources.once(visible_inside)
-    return float(np.abs(_difference(step)).mean(axis=0)[visible].mean()) if visible.any() else None
+    return _mean_over(np.abs(_difference(step)), visible) if visible.any() else None
 
 
 @metric(
@@ -104,8 +125,8 @@ def flowd_l1(step: Step) -> float | None:
 )
 def flowd_released(step: Step) -> float:
     """`flowd` as released: it warps against the motion, so moving scenes score worse than unwarped."""
-    difference = step.after.planes - sample(step.before.planes, step.sources.once(vis_forward))
-    return float(_lengths(difference).mean())
+    astray = follow(step.before.levels, step.sources.once(vis_forward))
+    return float(_lengths(_minus(step.after.levels, astray)).mean(dtype=np.float64))
 
 
 @metric(
@@ -121,7 +142,8 @@ def flowd_released(step: Step) -> float:
 def warp(step: Step) -> float:
     """How much the fused frame changes beyond the visible motion: flicker, noise and swimming texture. Static
     video has 0."""
-    return float(np.abs(step.after.values - np.floor(step.once(carried)[3] + 0.5)).mean())
+    rounded = np.floor(step.once(carried_grey) + 0.5).astype(np.uint8)
+    return cv2.norm(step.after.grey, rounded, cv2.NORM_L1) / rounded.size
 
 
 def hidden(step: SourceStep) -> NDArray[np.bool_]:
@@ -143,13 +165,13 @@ def warp_error(step: Step) -> float | None:
     visible = ~step.sources.once(hidden)
     if not visible.any():
         return None
-    difference = sample(step.after.planes, step.sources.once(vis_forward)) - step.before.planes
-    return float((difference**2).mean(axis=0)[visible].mean()) / 255**2
+    difference = _minus(follow(step.after.levels, step.sources.once(vis_forward)), step.before.levels)
+    return _mean_over(difference * difference, visible) / 255**2
 
 
 def fused_flow(step: Step) -> Field:
     """Farnebäck's flow of the fused video."""
-    return farneback(step.before.grey, step.after.grey)
+    return farneback(step.before, step.after)
 
 
 def _flow_distance(target: Field, result: Field) -> float:
