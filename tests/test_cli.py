@@ -87,8 +87,13 @@ def test_warnings_go_to_stderr_and_into_the_report(pair, tmp_path):
     assert done.exit_code == 0
     assert "warning: infrared and visible are the same file" in done.stderr
     assert "same file" in json.loads(done.stdout)["warnings"][0]
-    quiet = fuse(ir, ir, "-o", tmp_path / "quiet.mp4", "-q")
-    assert quiet.stderr == ""
+
+
+def test_the_quiet_are_not_told_but_the_report_keeps_warnings(pair, tmp_path):
+    ir, _ = pair
+    done = fuse(ir, ir, "-o", tmp_path / "out.mp4", "-q", "--report", tmp_path / "report.json")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "same file" in json.loads((tmp_path / "report.json").read_text())["warnings"][0]
 
 
 def test_swapped_inputs_are_noticed(pair, tmp_path):

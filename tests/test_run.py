@@ -10,10 +10,12 @@ from torch import nn
 
 from vfuse.clip import Clip
 from vfuse.colour import to_grey
+from vfuse.device import threads_of_torch
 from vfuse.errors import DeviceError, UsageError, WeightsError
-from vfuse.models import _run
+from vfuse.models import _room
 from vfuse.models._registry import MODELS, ModelEntry, Output
-from vfuse.models._run import LoadedModel, fitting_tile, run, tile_weights
+from vfuse.models._room import Room, fitting_tile, workers_for
+from vfuse.models._run import LoadedModel, run, tile_weights
 
 
 class Probe(nn.Module):
@@ -32,8 +34,8 @@ class Probe(nn.Module):
         return Output(vis * self.gain, ir.expand(-1, -1, self.colours, -1, -1), vis)
 
 
-def load(network, **sizes):
-    entry = ModelEntry(name="probe", build=Probe, params=0, window=3, overlap=1, restores=True, **sizes)
+def load(network, *, params=0, **sizes):
+    entry = ModelEntry(name="probe", build=Probe, params=params, window=3, overlap=1, restores=True, **sizes)
     return LoadedModel(entry, network, torch.device("cpu"))
 
 
@@ -119,14 +121,28 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
 
 
 def test_a_tile_is_planned_from_the_free_memory(monkeypatch, caplog):
-    model = load(Probe(), bytes_per_pixel=1000, multiple_of=8)
-    monkeypatch.setattr(_run, "free_memory", lambda _: 7 * 1000 * 300 * 300)
-    tile = fitting_tile(model, frames=7, height=400, width=400)
-    assert tile == 248  # 300 * sqrt(0.7) = 250.99, down to a multiple of 8
+    entry = load(Probe(), bytes_per_pixel=1000, multiple_of=8).entry
+
+    def tile(free, size):
+        monkeypatch.setattr(_room, "free_memory", lambda _: free)
+        return fitting_tile(Room.on(torch.device("cpu"), entry, frames=7), entry, height=size, width=size)
+
+    enough_for_300 = 7 * 1000 * 300 * 300
+    assert tile(enough_for_300, 400) == 248  # 300 * sqrt(0.7) = 250.99, down to a multiple of 8
     assert "do not fit" in caplog.text
-    assert fitting_tile(model, frames=7, height=200, width=200) == 200
-    monkeypatch.setattr(_run, "free_memory", lambda _: None)
-    assert fitting_tile(model, frames=7, height=4000, width=4000) == 4000
+    assert tile(enough_for_300, 200) == 200
+    assert tile(None, 4000) == 4000
+
+
+@pytest.mark.parametrize(
+    ("room", "workers"), [(1e9, 3), (2.9e6, 2), (1.9e6, 1), (0.9e6, 1), (None, 1)]
+)  # bytes; a window of 100x100 takes 1e6
+def test_as_many_windows_as_memory_and_threads_allow_run_side_by_side(room, workers):
+    entry, cpu = load(Probe(), params=1).entry, torch.device("cpu")
+    with threads_of_torch(3):
+        assert workers_for(Room(room, 100), entry, cpu, height=100, width=100) == workers
+    assert workers_for(Room(room, 100), entry, torch.device("cuda"), height=100, width=100) == 1
+    assert workers_for(Room(room, 100), load(Probe()).entry, cpu, height=100, width=100) == 1
 
 
 def test_values_are_clamped_and_nothing_else_is_changed():

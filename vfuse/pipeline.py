@@ -20,7 +20,8 @@ from vfuse.io.radiometry import counts_kept
 from vfuse.io.thermal import ThermalOptions
 from vfuse.io.writer import WriteOptions, check_output, write_video
 from vfuse.models._registry import ModelEntry
-from vfuse.models._run import LoadedModel, check_request, fitting_window, run
+from vfuse.models._room import fitting_window
+from vfuse.models._run import LoadedModel, check_request, run
 from vfuse.prefetch import prefetch, write_behind
 from vfuse.report import FuseReport, Ledger
 from vfuse.windows import Blend, FusedFrame, check_window, cut, join
@@ -155,7 +156,7 @@ def shrunk(window: int, overlap: int, model: LoadedModel, plan: PairPlan, option
     if options.window is not None or options.tile is not None or options.compat == "official":
         return window
     height, width = plan.vis.height, plan.vis.width
-    return fitting_window(model, window, shortest=overlap + 1, height=height, width=width)
+    return fitting_window(model.entry, model.device, window, shortest=overlap + 1, height=height, width=width)
 
 
 def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPlan:

@@ -31,11 +31,12 @@ class Console:
 
     def __post_init__(self) -> None:
         logger = logging.getLogger("vfuse")
-        logger.setLevel(logging.DEBUG if self.verbose else logging.ERROR if self.quiet else logging.WARNING)
+        logger.setLevel(logging.DEBUG if self.verbose else logging.WARNING)
         for handler in list(logger.handlers):
             if isinstance(handler, _Talk):
                 logger.removeHandler(handler)
-        logger.addHandler(_Talk())
+        # The quiet are not told, but warnings are still made: a report keeps them.
+        logger.addHandler(_Talk(logging.ERROR if self.quiet else logging.NOTSET))
 
     def result(self, data: dict[str, Any], text: str) -> None:
         """Print the result: the data with `--json`, the text otherwise."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vfuse.cli import _network_options as network
 from vfuse.cli import _options as o
 from vfuse.cli import _thermal_options as thermal
 from vfuse.cli._console import Console
@@ -34,11 +35,11 @@ def fuse(
     pix_fmt: o.PixFmt = None,
     encoder_opt: o.EncoderOpts = None,
     keep_audio: o.KeepAudio = True,
-    model: o.Model = None,
-    weights: o.WeightsFile = None,
-    device: o.Device = "auto",
-    precision: o.Precision = "auto",
-    tile: o.Tile = None,
+    model: network.Model = None,
+    weights: network.WeightsFile = None,
+    device: network.Device = "auto",
+    precision: network.Precision = "auto",
+    tile: network.Tile = None,
     threads: o.Threads = None,
     offline: o.Offline = False,
     start: o.Start = None,
@@ -48,9 +49,9 @@ def fuse(
     sync: o.Sync = "none",
     align: o.Align = "none",
     canvas: o.CanvasName = "vis",
-    window: o.Window = None,
-    overlap: o.Overlap = None,
-    compat: o.Compat = None,
+    window: network.Window = None,
+    overlap: network.Overlap = None,
+    compat: network.Compat = None,
     span: thermal.Range = "auto",
     palette: thermal.Palette = "auto",
     polarity: thermal.Polarity = "auto",
@@ -103,10 +104,10 @@ def fuse(
     )
     if report is not None:
         check_report(report, overwrite=overwrite)
-    network = load_model(
+    loaded = load_model(
         model or DEFAULT_MODEL, weights=weights, device=device, precision=precision, offline=offline
     )
-    done = fuse_video(ir, vis, out, model=network, options=options, track=console.track)
+    done = fuse_video(ir, vis, out, model=loaded, options=options, track=console.track)
     if report is not None:
         write_report(report, done)
     console.result(done.as_json(), summary(done))
@@ -114,10 +115,10 @@ def fuse(
 
 def summary(report: FuseReport) -> str:
     """The run in one line."""
-    network, size = report.model, f"{report.inputs['width']}x{report.inputs['height']}"
+    ran, size = report.model, f"{report.inputs['width']}x{report.inputs['height']}"
     return (
-        f"{report.outputs['fused']}: {report.frames['written']} frames of {size}, {network['name']} on "
-        f"{network['device']} in {network['precision']}, {report.seconds['total']:.1f} s, "
+        f"{report.outputs['fused']}: {report.frames['written']} frames of {size}, {ran['name']} on "
+        f"{ran['device']} in {ran['precision']}, {report.seconds['total']:.1f} s, "
         f"{report.fps:.1f} frames/s"
     )
 

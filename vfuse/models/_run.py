@@ -15,17 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vfuse.clip import Clip, FusedClip
-from vfuse.device import free_memory, is_out_of_memory, threads_of_torch
+from vfuse.device import is_out_of_memory, threads_of_torch
 from vfuse.errors import DeviceError, UsageError, WeightsError
 from vfuse.models._registry import ModelEntry, Output
+from vfuse.models._room import SMALLEST_TILE, Room, fitting_tile, workers_for
 from vfuse.prefetch import side_by_side
 
 log = logging.getLogger(__name__)
 
 TILE_OVERLAP = 32  # pixels that neighbouring tiles share and fade across; less in tiles under 4 times this
-SMALLEST_TILE = 64  # pixels; below it a network sees too little of the picture to be worth running
-MOST_WORKERS = 4  # windows side by side; each needs memory of its own
-MEMORY_SHARE = 0.7  # of the free memory that a step may plan to use
 
 
 @dataclass(frozen=True)
@@ -129,26 +127,15 @@ def run(
     if first is None:
         return
     height, width = first.vis.shape[-2:]
+    room = Room.on(model.device, model.entry, frames=len(first))
     if tile is None:
-        tile = fitting_tile(model, frames=len(first), height=height, width=width)
+        tile = fitting_tile(room, model.entry, height=height, width=width)
     shared = _Tile(tile, model.entry, height, width)
-    workers = workers_for(model, frames=len(first), height=height, width=width)
+    workers = workers_for(room, model.entry, model.device, height=min(tile, height), width=min(tile, width))
     with threads_of_torch(max(1, torch.get_num_threads() // workers)):
         yield from side_by_side(
             lambda clip: _fuse_with_room(model, clip, shared, streams), chain([first], upcoming), workers
         )
-
-
-def workers_for(model: LoadedModel, *, frames: int, height: int, width: int) -> int:
-    """How many windows to compute side by side: at most 4, as a CPU has threads and memory for.
-
-    One thread a window scales better than several threads that meet after every layer.
-    """
-    if model.device.type != "cpu" or not model.entry.params:
-        return 1
-    workers = min(MOST_WORKERS, torch.get_num_threads())
-    free, need = free_memory(model.device), model.entry.bytes_per_pixel * frames * height * width
-    return workers if free is not None and workers * need <= MEMORY_SHARE * free else 1
 
 
 class _Tile:
@@ -185,40 +172,6 @@ def check_request(entry: ModelEntry, *, tile: int | None, streams: Collection[st
             f"model {entry.name!r} does not restore the sources",
             todo="Leave --restored-ir and --restored-vis out, or choose a model that restores (vfuse models)",
         )
-
-
-def fitting_window(model: LoadedModel, window: int, *, shortest: int, height: int, width: int) -> int:
-    """The longest window, up to `window` frames, whose whole frames the free memory holds.
-
-    Only networks that allow for it get a shorter one, and none below `shortest` or their own limit.
-    """
-    need = model.entry.bytes_per_pixel * height * width
-    free = free_memory(model.device)
-    shortest = max(shortest, model.entry.shortest_window)
-    if not model.entry.shortest_window or free is None or window * need <= MEMORY_SHARE * free:
-        return window
-    fitting = min(window, max(shortest, int(MEMORY_SHARE * free / need)))
-    if fitting < window:
-        log.warning(
-            "windows of %d frames of %dx%d do not fit in memory: using %d", window, width, height, fitting
-        )
-    return fitting
-
-
-def fitting_tile(model: LoadedModel, *, frames: int, height: int, width: int) -> int:
-    """The largest tile, in pixels, whose clip the free memory holds by the entry's own estimate."""
-    whole = max(height, width)
-    free = free_memory(model.device)
-    need = model.entry.bytes_per_pixel * frames
-    if not need or free is None or need * height * width <= MEMORY_SHARE * free:
-        return whole
-    side = int(math.sqrt(MEMORY_SHARE * free / need))
-    tile = max(SMALLEST_TILE, model.entry.min_size, side - side % model.entry.multiple_of)
-    if tile < whole:
-        log.warning(
-            "frames of %dx%d do not fit in memory at once: using tiles of %d pixels", width, height, tile
-        )
-    return min(tile, whole)
 
 
 def _smaller(tile: int, entry: ModelEntry, height: int, width: int) -> int:
