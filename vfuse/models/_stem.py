@@ -15,10 +15,16 @@ DETAIL_GAIN = 8.0  # brings detail, a few grey levels, to the scale of the local
 EDGE = 0.15  # differences between columns above this (of 1) are content, not stripes
 
 
-def visible_planes(vis: Tensor, fold: int) -> Tensor:
-    """(N, 3, H, W) in [0, 1] to (N, 3 * fold**2 + 3, H / fold, W / fold): detail, then local mean."""
-    planes = torch.cat([F.pixel_unshuffle(detail(vis), fold), F.avg_pool2d(vis, fold)], dim=1)
-    return planes.contiguous(memory_format=torch.channels_last)
+def visible_planes(vis: Tensor, sharp: Tensor | None = None, *, fold: int) -> Tensor:
+    """(N, 3, H, W) in [0, 1] to (N, 3 * fold**2 + 3, H / fold, W / fold): detail, then local mean.
+
+    Args:
+        sharp: (N, K, H, W) of `sharp_planes`, which come last, K * fold**2 channels more.
+    """
+    planes = [F.pixel_unshuffle(detail(vis), fold), F.avg_pool2d(vis, fold)]
+    if sharp is not None:
+        planes.append(F.pixel_unshuffle(sharp, fold))
+    return torch.cat(planes, dim=1).contiguous(memory_format=torch.channels_last)
 
 
 def infrared_planes(ir: Tensor, pattern: Tensor, fold: int) -> Tensor:
@@ -34,6 +40,11 @@ def infrared_planes(ir: Tensor, pattern: Tensor, fold: int) -> Tensor:
     columns = columns.expand(-1, -1, folded.shape[-2], -1)
     planes = torch.cat([folded, F.avg_pool2d(ir, fold), columns], dim=1)
     return planes.contiguous(memory_format=torch.channels_last)
+
+
+def luma(rgb: Tensor) -> Tensor:
+    """(N, 3, h, w) to (N, 1, h, w), BT.601."""
+    return (rgb * rgb.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def detail(x: Tensor) -> Tensor:

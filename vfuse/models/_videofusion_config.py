@@ -21,6 +21,8 @@ class Config:
         residual: read detail and mean folded into channels (`_stem`), and predict corrections to the inputs
             and a blending weight instead of the images themselves.
         unshuffle: factor of the folding in a residual network; "full scale" is then 1/unshuffle.
+        sharpen: a residual network also reads, and weighs pixel by pixel, what an inverse of blur would bring
+            back (`_sharpen`).
     """
 
     channels: tuple[int, int, int] = (32, 64, 128)
@@ -33,6 +35,7 @@ class Config:
     decoder_blocks: int = 2
     unshuffle: int = 1
     residual: bool = False
+    sharpen: bool = False
 
     @property
     def multiple_of(self) -> int:
@@ -51,4 +54,5 @@ SMALL = Config(
     decoder_blocks=0,
     unshuffle=4,
     residual=True,
+    sharpen=True,
 )

@@ -24,7 +24,8 @@ from vfuse.models._bands import framewise, locally
 from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
 from vfuse.models._gates import Contribution, Unmix
 from vfuse.models._registry import MODELS, ModelEntry, Output
-from vfuse.models._stem import column_pattern, infrared_planes, visible_planes
+from vfuse.models._sharpen import GAINS, UNIT, sharp_planes
+from vfuse.models._stem import column_pattern, infrared_planes, luma, visible_planes
 from vfuse.models._videofusion_config import SMALL, Config
 from vfuse.models._videofusion_published import convert_published
 
@@ -119,14 +120,16 @@ class VideoFusion(nn.Module):
         super().__init__()
         self.config = config = config or Config()
         c, heads, fold = config.channels, config.heads, config.unshuffle**2
-        stem = (fold + 1 + config.unshuffle, 3 * fold + 3) if config.residual else (3, 3)
+        sharp = len(GAINS) if config.sharpen else 0
+        stem = (fold + 1 + config.unshuffle, (3 + sharp) * fold + 3) if config.residual else (3, 3)
         self.scales = nn.ModuleList(Scale(config, s, stem if s == 0 else (c[s], c[s])) for s in range(3))
         self.down_ir = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
         self.down_vis = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
         self.up = nn.ModuleList(Up(c[s + 1], c[s]) for s in range(2))
         self.bicam = nn.ModuleList(BiCAM(c[s], heads[s], config.bicam[s]) for s in range(3))
         self.unmix_ir, self.unmix_vis = Unmix(c[0]), Unmix(c[0])
-        planes = (4, 1, 3) if config.residual else (3, 3, 3)  # fused (colour and blending weight), ir, vis
+        # fused (colour and blending weight), ir, vis (colour and what to take of each band of detail)
+        planes = (4, 1, 3 + sharp) if config.residual else (3, 3, 3)
         hidden = c[0] if config.residual else c[0] // 2
         decoders = [
             Decoder(
@@ -147,8 +150,10 @@ class VideoFusion(nn.Module):
     def forward(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
         ir, vis = self._fold(ir[:, :, :1] if self.config.residual else ir), self._fold(vis)
-        features = self._features(*self._stem(ir, vis, frames), frames=frames)
-        made = self._decode(features, ir, vis, {"fused", *streams})
+        sharp = framewise(sharp_planes, vis) if self.config.sharpen else None
+        features = self._features(*self._stem(ir, vis, sharp, frames), frames=frames)
+        inputs = (ir, vis) if sharp is None else (ir, vis, sharp)
+        made = self._decode(features, inputs, {"fused", *streams})
         return Output(
             **{name: x[..., :height, :width].unflatten(0, (-1, frames)) for name, x in made.items()}
         )
@@ -176,21 +181,22 @@ class VideoFusion(nn.Module):
         x = F.pad(x, (0, right, 0, bottom), mode="reflect") if bottom or right else x
         return x.contiguous()
 
-    def _stem(self, ir: Tensor, vis: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    def _stem(self, ir: Tensor, vis: Tensor, sharp: Tensor | None, frames: int) -> tuple[Tensor, Tensor]:
         """What the first scale reads of both modalities."""
         if not self.config.residual:
             last = torch.channels_last
             return ir.contiguous(memory_format=last), vis.contiguous(memory_format=last)
         infrared = partial(infrared_planes, fold=self.config.unshuffle)
         visible = partial(visible_planes, fold=self.config.unshuffle)
-        return framewise(infrared, ir, column_pattern(ir, frames=frames)), framewise(visible, vis)
+        seen = (vis,) if sharp is None else (vis, sharp)
+        return framewise(infrared, ir, column_pattern(ir, frames=frames)), framewise(visible, *seen)
 
     def _decode(
-        self, features: tuple[Tensor, ...], ir: Tensor, vis: Tensor, streams: set[str]
+        self, features: tuple[Tensor, ...], inputs: tuple[Tensor, ...], streams: set[str]
     ) -> dict[str, Tensor]:
         """The asked for streams at full size, (N, C, H, W)."""
         wanted = tuple(name for name in Output._fields if name in streams)
-        made = framewise(partial(self._images, streams=wanted), *features, ir, vis)
+        made = framewise(partial(self._images, streams=wanted), *features, *inputs)
         return dict(zip(wanted, made, strict=True))
 
     def _images(
@@ -200,6 +206,7 @@ class VideoFusion(nn.Module):
         vis_feature: Tensor,
         ir: Tensor,
         vis: Tensor,
+        sharp: Tensor | None = None,
         *,
         streams: tuple[str, ...],
     ) -> tuple[Tensor, ...]:
@@ -212,7 +219,7 @@ class VideoFusion(nn.Module):
             if name in streams or self.config.residual  # a blend needs the sources that it blends
         }
         if self.config.residual:
-            made = self._add_to_inputs(made, ir, vis)
+            made = self._add_to_inputs(made, ir, vis, sharp)
         else:
             made = {name: squash(x) for name, x in made.items()}
         return tuple(made[name] for name in streams)
@@ -220,9 +227,13 @@ class VideoFusion(nn.Module):
     def _shuffle(self, x: Tensor) -> Tensor:
         return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
 
-    def _add_to_inputs(self, planes: dict[str, Tensor], ir: Tensor, vis: Tensor) -> dict[str, Tensor]:
+    def _add_to_inputs(
+        self, planes: dict[str, Tensor], ir: Tensor, vis: Tensor, sharp: Tensor | None
+    ) -> dict[str, Tensor]:
         """Restored sources are input plus correction; fused is their blend and what it lacks."""
-        ir, vis = ir + planes["ir"], vis + planes["vis"]
+        ir, vis = ir + planes["ir"], vis + planes["vis"][:, :3]
+        if sharp is not None:
+            vis = vis + UNIT * (planes["vis"][:, 3:] * sharp).sum(1, keepdim=True)
         images = {"fused": blend(planes["fused"], ir, vis), "ir": ir, "vis": vis}
         # Clamped only for the viewer: a clamp in training would hide over- and undershoot from the losses.
         return images if self.training else {name: x.clamp_(0, 1) for name, x in images.items()}
@@ -237,11 +248,6 @@ def blend(planes: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
 def squash(x: Tensor) -> Tensor:
     """The published output: tanh moved to (0, 1)."""
     return (full(x).tanh() + 1) / 2
-
-
-def luma(rgb: Tensor) -> Tensor:
-    """(N, 3, h, w) to (N, 1, h, w), BT.601."""
-    return (rgb * rgb.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 PAPER = "Tang et al., VideoFusion, CVPR 2026, arXiv 2503.23359"
@@ -265,7 +271,7 @@ MODELS.add(
     ModelEntry(
         name="videofusion-s",
         build=partial(VideoFusion, SMALL),
-        params=2_117_054,
+        params=2_227_646,
         window=16,
         overlap=2,
         multiple_of=16,
