@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 pytest.importorskip("accelerate", reason="training is an extra: pip install 'vfuse[train]'")
@@ -96,6 +97,21 @@ def test_another_config_is_refused_with_the_difference(uninterrupted: tuple[nn.M
     changed = override(config(), ["optim.lr=0.5"])
     with pytest.raises(UsageError, match=r"optim.lr: 0.0015 -> 0.5"):
         fit(RECIPE, changed, [clip()], uninterrupted[1], cpu=True)
+
+
+def test_a_run_starts_from_given_weights(uninterrupted: tuple[nn.Module, Path], tmp_path: Path) -> None:
+    file = tmp_path / "first.safetensors"
+    export(uninterrupted[1], file)
+    idle = replace(config(), init="its digest", optim=replace(config().optim, steps=0))
+    started = fit(RECIPE, idle, [clip()], tmp_path / "run", cpu=True, init=file)
+    assert all(torch.equal(a, b) for a, b in zip(weights(uninterrupted[0]), weights(started), strict=True))
+
+
+def test_weights_of_another_network_are_no_start(tmp_path: Path) -> None:
+    file = tmp_path / "other.safetensors"
+    save_file({"gain": torch.ones(3)}, file)
+    with pytest.raises(WeightsError, match="another network than 'videofusion-s'"):
+        fit(RECIPE, config(), [clip()], tmp_path / "run", cpu=True, init=file)
 
 
 def test_a_time_budget_ends_with_a_checkpoint(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -94,6 +95,21 @@ def test_exported_weights_fuse(trained: tuple[Path, Result], data: Path, tmp_pat
     assert len(list((tmp_path / "out").iterdir())) == 2
 
 
+def test_a_run_can_start_from_weights_and_remembers_which(
+    trained: tuple[Path, Result], data: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first.safetensors"
+    run("export", trained[0], "-o", first)
+    arguments = ["--data", data, "--cache", data.parent / "cache", "--run", tmp_path / "run", *SMALL]
+    done = run(*arguments, "--set", "optim.steps=1", "--init", first, "-q")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert told["init"] == hashlib.sha256(first.read_bytes()).hexdigest()
+    refused = run(*arguments, "--set", "optim.steps=1")
+    assert refused.exit_code == 2
+    assert "init" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -105,6 +121,7 @@ def test_exported_weights_fuse(trained: tuple[Path, Result], data: Path, tmp_pat
         (["--data", "DATA", "--hold-out", "a,b"], 3, "no clip is left to train on"),
         (["--data", "DATA"], 3, "crops need 5 of 128x160"),
         (["--data", "DATA", "--time-budget", "soon"], 2, "30m"),
+        (["--data", "DATA", "--init", "NOWHERE"], 5, "does not exist"),
         (["--data", "m3sdv:DATA"], 2, "Did you mean 'm3svd'"),
         (["--data", "m3svd:NOWHERE"], 3, "github.com/Linfeng-Tang/M3SVD"),
         (["export", "NOWHERE", "-o", "w.safetensors"], 3, "holds no checkpoint"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +49,10 @@ Budget = Annotated[
 Fresh = Annotated[
     bool, typer.Option("--fresh/--resume", help="Begin anew, or go on where the run in --run was left.")
 ]
+Init = Annotated[
+    Path | None,
+    typer.Option("--init", metavar="FILE", help="Weights (.safetensors) to start from, of the same network."),
+]
 HoldOut = Annotated[
     str, typer.Option("--hold-out", metavar="CLIP,CLIP", help="Clips to validate on instead of training.")
 ]
@@ -70,6 +75,7 @@ def train(
     settings: Settings = None,
     run: Run = None,
     fresh: Fresh = False,
+    init: Init = None,
     time_budget: Budget = None,
     hold_out: HoldOut = "",
     cache: Cache = None,
@@ -99,12 +105,15 @@ def train(
         raise UsageError(
             f"training needs {error.name}, which is not installed", todo=f"Run {INSTALL}"
         ) from error
+    from vfuse.models._weights import named
     from vfuse.train._config import override
     from vfuse.train._recipe import RECIPES
     from vfuse.train._validate import validator
 
     recipe = RECIPES[model]
     config = override(recipe.preset(preset), settings or [])
+    if init is not None:
+        config = replace(config, init=named(init).sha256)
     clips = load_clips(data, cache, skip_bad=skip_bad, console=console)
     kept, held = split(clips, hold_out)
     fit(
@@ -116,6 +125,7 @@ def train(
         budget=budget,
         cpu=cpu,
         fresh=fresh,
+        init=init,
         watch=lambda steps, total: losses_shown(console.track(steps, total, unit="step"), console),
     )
     console.say(f"{folder} is trained. Its weights: vfuse train export {folder} -o weights.safetensors")

@@ -115,6 +115,7 @@ class TrainConfig:
         seed: of initialisation, sampling and degradation.
         every: steps between checkpoints.
         steady: leave frame pairs between which the infrared target flickers out of the temporal loss.
+        init: SHA-256 of the weight file that the run started from; empty where it started from nothing.
     """
 
     model: str
@@ -122,6 +123,7 @@ class TrainConfig:
     seed: int = 0
     every: int = 500
     steady: bool = True
+    init: str = ""
     network: Network | TemCoCoParts = field(default_factory=Network)
     sampling: Sampling = field(default_factory=Sampling)
     degrade: Ranges = field(default_factory=Ranges)

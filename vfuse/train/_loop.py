@@ -66,6 +66,7 @@ def fit(
     budget: float | None = None,
     cpu: bool = False,
     fresh: bool = False,
+    init: Path | None = None,
     watch: Watch = lambda steps, total: steps,
 ) -> nn.Module:
     """Train, or go on training, the run in folder `run`; the averaged network in eval mode.
@@ -82,6 +83,7 @@ def fit(
             time used up where that is faster.
         cpu: leave an accelerator alone that is there.
         fresh: begin anew; the checkpoint and the log that are there are replaced.
+        init: weights to start from instead of random ones; `config.init` says which they are.
         watch: wraps the steps, for progress.
 
     Raises:
@@ -92,7 +94,7 @@ def fit(
     """
     check_clips(clips, config)
     _make(run)
-    state = open_run(recipe, config, run, cpu=cpu, fresh=fresh)
+    state = open_run(recipe, config, run, cpu=cpu, fresh=fresh, init=init)
     to_come = None if budget is not None else config.optim.steps - state.step
     with RunLog(run, config, step=state.step, active=state.accelerator.is_main_process) as log:
         keeper = Checkpointing(state, config, run, log, validate)

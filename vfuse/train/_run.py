@@ -13,6 +13,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
 from vfuse.errors import UsageError
+from vfuse.models._load import fill
 from vfuse.train._checkpoint import Checkpoint, load, remove, save
 from vfuse.train._config import TrainConfig, differences
 from vfuse.train._optim import optimizer
@@ -40,12 +41,20 @@ class State:
     whole: bool = True
 
 
-def open_run(recipe: Recipe, config: TrainConfig, run: Path, *, cpu: bool, fresh: bool = False) -> State:
-    """A new run, or the one in the folder where it was left.
+def open_run(
+    recipe: Recipe,
+    config: TrainConfig,
+    run: Path,
+    *,
+    cpu: bool,
+    fresh: bool = False,
+    init: Path | None = None,
+) -> State:
+    """A new run, or the one in the folder where it was left; a new one starts from the weights of `init`.
 
     Raises:
         UsageError: it was started with another config.
-        WeightsError: its checkpoint is damaged.
+        WeightsError: its checkpoint is damaged, or `init` holds the weights of another network.
     """
     torch.manual_seed(config.seed)
     accelerator = Accelerator(
@@ -55,6 +64,8 @@ def open_run(recipe: Recipe, config: TrainConfig, run: Path, *, cpu: bool, fresh
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     network = recipe.build(config).train()
+    if init is not None:
+        fill(network, init, model=config.model)
     ema = deepcopy(network).requires_grad_(False)
     optim = optimizer(network, config.optim)
     if fresh and accelerator.is_main_process:
