@@ -2,9 +2,9 @@
 
 A Gaussian blur leaves fine detail in an 8-bit frame, a hundred times too weak. A network would need weights
 that large, along directions that the data hardly shows; a few fixed filters of the right order have them. For
-blurs of sigma 1.1 to 2.0 pixels, the best weighted sums of these three bands undo 91 to 98 % of the error that
-the ideal linear filter for 8-bit frames undoes (natural spectra). The network sees the bands, and chooses for
-each pixel how much of each to give back.
+blurs of sigma 1.1 to 2.0 pixels, the best weighted sums of these three bands undo 91 to 98 % of the error
+that the ideal linear filter for 8-bit frames undoes (natural spectra). The network sees the bands, and
+chooses for each pixel how much of each to give back.
 """
 
 from __future__ import annotations

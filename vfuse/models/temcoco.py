@@ -219,7 +219,7 @@ class TemCoCo(nn.Module):
         factor = self.config.unshuffle
         if self.config.residual:
             pattern = column_pattern(ir, frames=frames)
-            return infrared_planes(ir, pattern, factor), visible_planes(vis, factor)
+            return infrared_planes(ir, pattern, factor), visible_planes(vis, fold=factor)
         return channels_last(F.pixel_unshuffle(ir, factor)), channels_last(F.pixel_unshuffle(vis, factor))
 
 
