@@ -13,12 +13,13 @@ import vfuse
 PACKAGE = Path(vfuse.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "registry", "clip", "windows", "colour", "device", "prefetch", "download", ""}
+BASE = {"errors", "registry", "clip", "windows", "colour", "device", "prefetch", "download", "extras", ""}
 TOOLS = {"io", "models", "metrics"}
 # What each part may import besides itself. Files not named here join parts: pipeline, evaluate, report.
 MAY_IMPORT = {
     **dict.fromkeys(BASE | TOOLS, BASE),
-    **dict.fromkeys(("sync", "track", "train"), BASE | TOOLS),
+    **dict.fromkeys(("sync", "train", "lineup"), BASE | TOOLS),
+    **dict.fromkeys(("track", "segment"), BASE | TOOLS | {"lineup"}),  # several videos of one scene
     "align": BASE | TOOLS | {"sync"},  # a rig file keeps what both found
 }
 JOINTS = BASE | TOOLS | {"align", "sync", "report"}

@@ -209,7 +209,7 @@ def test_the_truth_of_another_video_is_refused(street, tmp_path):
 
 def test_a_missing_package_is_named_with_its_install_line():
     from vfuse.errors import UsageError
-    from vfuse.track._extras import need
+    from vfuse.extras import need
 
     with pytest.raises(UsageError, match=r"pip install 'vfuse\[track\]'"):
-        need("no_such_package_at_all", what="tracking")
+        need("no_such_package_at_all", what="tracking", extra="track")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from vfuse.cli._table import aligned, cell
 from vfuse.track import TrackedVideo
 
 _ROWS: tuple[tuple[str, Callable[[TrackedVideo], float | int | None]], ...] = (
@@ -15,7 +16,7 @@ _ROWS: tuple[tuple[str, Callable[[TrackedVideo], float | int | None]], ...] = (
     ("fragmentations ↓", lambda one: one.movement.fragmentations),
     ("jerk, px/frame³ ↓", lambda one: one.movement.jerk),
 )
-_TRUE_ROWS = (
+SHARES = (
     ("HOTA ↑", "hota"),
     ("DetA ↑", "deta"),
     ("AssA ↑", "assa"),
@@ -23,6 +24,10 @@ _TRUE_ROWS = (
     ("IDF1 ↑", "idf1"),
     ("precision ↑", "precision"),
     ("recall ↑", "recall"),
+)
+"""Of `Accuracy`, those that are at most 1, with their labels."""
+_TRUE_ROWS = (
+    *SHARES,
     ("identity switches ↓", "switches"),
     ("times lost ↓", "breaks"),
 )
@@ -40,10 +45,7 @@ def rows(videos: Sequence[TrackedVideo]) -> list[list[str]]:
 
 def table(videos: Sequence[TrackedVideo], *, versus: int) -> str:
     """The table; `versus` of the videos, the last ones, are what the first is compared with."""
-    lines = rows(videos)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = ["  ".join([line[0].ljust(widths[0]), *_right(line[1:], widths[1:])]).rstrip() for line in lines]
-    text.insert(1, "-" * max(map(len, text)))
+    text = aligned(rows(videos))
     truth = videos[0].accuracy
     if truth is not None:
         text += [
@@ -85,12 +87,3 @@ def data(videos: Sequence[TrackedVideo], *, versus: int) -> dict[str, Any]:
         ],
         "verdict": next(iter(verdict(videos, versus=versus)), None),
     }
-
-
-def cell(value: float | int | None) -> str:
-    """Three digits behind the point; a dash where there is no value."""
-    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"
-
-
-def _right(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [text.rjust(width) for text, width in zip(cells, widths, strict=True)]

@@ -31,6 +31,7 @@ COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "data",
     "score",
     "track",
+    "segment",
     "metrics",
     "models",
     "weights",

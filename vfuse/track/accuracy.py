@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vfuse.track._extras import need
+from vfuse.extras import need
 from vfuse.track.boxes import Floats, Integers, Tracks, overlaps
 from vfuse.track.mot import MOT_CLASSES, TruthFrame
 
@@ -63,8 +63,10 @@ class AccuracyCounter:
     """
 
     def __init__(self, labels: Sequence[str], *, keep: Sequence[str] = ()) -> None:
-        self._measures = need("trackers.eval", what="the comparison with ground truth")
-        self._assign = need("scipy.optimize", what="the comparison with ground truth").linear_sum_assignment
+        self._measures = need("trackers.eval", what="the comparison with ground truth", extra="track")
+        self._assign = need(
+            "scipy.optimize", what="the comparison with ground truth", extra="track"
+        ).linear_sum_assignment
         wanted = set(keep) or set(labels)
         self._numbers = [number for number, name in MOT_CLASSES.items() if name in wanted]
         by_name = {name: number for number, name in MOT_CLASSES.items()}

@@ -7,15 +7,12 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from vfuse.track._extras import need
+from vfuse.extras import need
 from vfuse.track.boxes import Pixels
 from vfuse.track.tracker import TrackedFrame
 
 _TRAIL_SECONDS = 2.0
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class Annotator:
@@ -30,7 +27,7 @@ class Annotator:
     """
 
     def __init__(self, labels: Sequence[str], *, fps: float) -> None:
-        sv = need("supervision", what="drawing")
+        sv = need("supervision", what="drawing", extra="track")
         look = {"color_lookup": sv.ColorLookup.TRACK}
         self._record: Any = sv.Detections
         self._labels = labels
@@ -57,18 +54,3 @@ class Annotator:
         picture = self._box.annotate(picture, seen)
         picture = self._name.annotate(picture, seen, labels=names)
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def side_by_side(pictures: Sequence[Pixels], names: Sequence[str], *, columns: int) -> Tensor:
-    """Pictures (H, W, 3) in rows of `columns` with their names: (3, H', W') float32 in [0, 1]."""
-    height, width = pictures[0].shape[:2]
-    rows = -(-len(pictures) // columns)
-    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
-    for place, (picture, name) in enumerate(zip(pictures, names, strict=True)):
-        row, column = divmod(place, columns)
-        panel = sheet[row * height : (row + 1) * height, column * width : (column + 1) * width]
-        panel[:] = picture
-        if name:
-            for colour, thick in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-                cv2.putText(panel, name, (6, 16), _FONT, 0.5, colour, thick, cv2.LINE_AA)
-    return torch.from_numpy(sheet).permute(2, 0, 1).float().div_(255)

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from vfuse.errors import OutputError, UsageError
-from vfuse.track._extras import need
+from vfuse.extras import need
 from vfuse.track.run import TrackedVideo
 
 _SUFFIXES = (".png", ".svg", ".pdf")
@@ -15,7 +15,7 @@ _SUFFIXES = (".png", ".svg", ".pdf")
 
 def check_plot(path: Path | None) -> None:
     """Refuse what cannot be drawn before anything is tracked; raises UsageError."""
-    need("matplotlib", what="drawing trajectories")
+    need("matplotlib", what="drawing trajectories", extra="track")
     if path is not None and path.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"unknown suffix {path.suffix!r}", where=path, todo=f"Known: {', '.join(_SUFFIXES)}")
 
@@ -36,8 +36,8 @@ def draw(videos: Sequence[TrackedVideo], *, suffix: str = "png") -> bytes:
 
     A dot is where a track begins; the number is its identity.
     """
-    figure_type = need("matplotlib.figure", what="drawing trajectories").Figure
-    colours = need("matplotlib", what="drawing trajectories").colormaps["tab20"]
+    figure_type = need("matplotlib.figure", what="drawing trajectories", extra="track").Figure
+    colours = need("matplotlib", what="drawing trajectories", extra="track").colormaps["tab20"]
     shape = videos[0].height / videos[0].width
     figure = figure_type(figsize=(4.6 * len(videos), 4.6 * shape + 0.6), layout="constrained")
     panels = figure.subplots(1, len(videos), squeeze=False)[0]

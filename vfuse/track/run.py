@@ -11,9 +11,10 @@ from vfuse.errors import OutputError, PairError, UsageError
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.reader import frame_range
 from vfuse.io.writer import Sink, WriteOptions, check_output, write_video
+from vfuse.lineup import common_length, grid, names_of, side_by_side
 from vfuse.track.accuracy import Accuracy, AccuracyCounter
 from vfuse.track.detectors import Detector, load_detector
-from vfuse.track.draw import Annotator, side_by_side
+from vfuse.track.draw import Annotator
 from vfuse.track.mot import Truth, mot_file, read_truth
 from vfuse.track.movement import Movement, MovementCounter
 from vfuse.track.tracker import TrackedFrame, TrackerOptions, track_frames
@@ -97,7 +98,7 @@ def track_videos(
     detector = load_detector(options.detector, enlarge=options.enlarge)
     infos = [probe(video) for video in videos]
     names = names_of(videos)
-    count = _common_length(infos)
+    count = common_length(infos)
     truth = None if options.truth is None else _checked_truth(options.truth, infos, count)
     counters = [_Counter(detector, options, truth) for _ in videos]
     first = 0
@@ -144,28 +145,8 @@ class _Counter:
         )
 
 
-def names_of(videos: Sequence[str | Path]) -> list[str]:
-    """Names without folder and suffix; with the folder where that is not distinct, then with a number."""
-    paths = [Path(video) for video in videos]
-    for names in ([path.stem or "video" for path in paths], [f"{p.parent.name}-{p.stem}" for p in paths]):
-        if len(set(names)) == len(names):
-            return names
-    return [f"{number}-{path.stem}" for number, path in enumerate(paths, 1)]
-
-
 def _first_frame(times: tuple[float, ...], start: float) -> int:
     return frame_range(times, start=start, end=None)[0]
-
-
-def _common_length(infos: Sequence[VideoInfo]) -> int | None:
-    known = {info.num_frames: info for info in infos if info.num_frames is not None}
-    if len(known) > 1:
-        told = ", ".join(f"{info.path} has {count}" for count, info in known.items())
-        raise PairError(
-            f"the videos differ in length: {told} frames",
-            todo="Compare videos of the same moments; cut them with --start, --end or ffmpeg",
-        )
-    return next(iter(known), None)
 
 
 def _checked_truth(path: Path, infos: Sequence[VideoInfo], count: int | None) -> Truth:
@@ -235,7 +216,7 @@ def _annotated(
     if len(sizes) > 1:
         raise PairError(f"an annotated video needs frames of one size, not {sorted(sizes)}")
     info = infos[0]
-    columns, rows = _grid(len(infos))
+    columns, rows = grid(len(infos))
     annotators = [Annotator(detector.labels, fps=float(info.fps)) for _ in infos]
     whole = options.start is None and options.end is None
     with write_video(
@@ -262,9 +243,3 @@ def _shower(
         sink.write(side_by_side(pictures, names, columns=columns), time=moment[0].time - begun[0])
 
     return show
-
-
-def _grid(count: int) -> tuple[int, int]:
-    """A row of up to three, else two rows."""
-    columns = count if count <= 3 else (count + 1) // 2
-    return columns, -(-count // columns)

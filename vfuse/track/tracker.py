@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from vfuse.errors import UsageError
+from vfuse.extras import need
 from vfuse.io.probe import VideoInfo
 from vfuse.io.reader import Frame, read_frames
 from vfuse.prefetch import prefetch
-from vfuse.track._extras import need
 from vfuse.track.boxes import Detections, Pixels, Tracks
 from vfuse.track.detectors import Detector
 
@@ -74,8 +74,8 @@ class Tracker:
 
     def __init__(self, *, fps: float, options: TrackerOptions | None = None) -> None:
         self.options = options = options or TrackerOptions()
-        self._sv = need("supervision", what="tracking")
-        package = need("trackers", what="tracking")
+        self._sv = need("supervision", what="tracking", extra="track")
+        package = need("trackers", what="tracking", extra="track")
         self._byte: Any = package.ByteTrackTracker(
             lost_track_buffer=round(options.remember * 30),  # it counts in frames of 30 a second
             frame_rate=fps,

@@ -1,4 +1,4 @@
-"""Packages that tracking needs beyond the core: found, or named with the line that installs them."""
+"""Packages beyond the core: found, or named with the line that installs them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from vfuse.errors import UsageError
 
 
-def need(module: str, *, what: str, extra: str = "track") -> Any:  # noqa: ANN401 - a module has no useful type
+def need(module: str, *, what: str, extra: str) -> Any:  # noqa: ANN401 - a module has no useful type
     """Import an optional module.
 
     Args:
@@ -21,9 +21,10 @@ def need(module: str, *, what: str, extra: str = "track") -> Any:  # noqa: ANN40
     """
     try:
         return import_module(module)
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # torchvision built for another torch raises the latter
         package = module.partition(".")[0]
+        reason = " ".join(str(error).split())[:200]
         raise UsageError(
-            f"{what} needs the package {package}, which is missing or broken ({error})",
+            f"{what} needs the package {package}, which is missing or broken ({reason})",
             todo=f"Install it with  pip install 'vfuse[{extra}]'",
         ) from error
