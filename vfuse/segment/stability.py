@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vfuse.metrics._flow import DIS, FLOW_SIDE, inside, landing
+from vfuse.metrics._flow import DIS, FLOW_SIDE, inside
 from vfuse.segment.classes import IGNORED, Labels
 from vfuse.segment.confusion import Confusion, Shares
 
@@ -58,8 +58,7 @@ class Stability:
 
 def carried(before: Labels, flow: Field) -> Labels:
     """The mask (H, W) at each pixel + flow, the nearest pixel; `IGNORED` where that is outside the frame."""
-    x, y = landing(flow)
     height, width = before.shape
-    column = np.clip(np.rint(x), 0, width - 1).astype(np.intp)
-    row = np.clip(np.rint(y), 0, height - 1).astype(np.intp)
+    column = np.clip(np.rint(flow[..., 0] + np.arange(width)), 0, width - 1).astype(np.intp)
+    row = np.clip(np.rint(flow[..., 1] + np.arange(height)[:, None]), 0, height - 1).astype(np.intp)
     return np.where(inside(flow), before[row, column], IGNORED)
