@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,6 +50,7 @@ def _describe(entry: ModelEntry) -> dict[str, Any]:
     from vfuse.models._weights import Choice, weights_of
 
     row = {field.name: getattr(entry, field.name) for field in fields(entry) if field.name != "build"}
+    row["script"] = asdict(entry.script)
     row["weights"] = [describe(Choice(entry, tag, weights)) for tag, weights in weights_of(entry).items()]
     return row
 
