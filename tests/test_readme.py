@@ -54,7 +54,9 @@ def folder(tmp_path_factory):
     assert made.exit_code == 0, made.stderr
     for name in ("ir.mp4", "vis.mp4"):
         shutil.copy(folder / "sample" / name, folder / name)
-    shutil.copy(README.parent / "weights" / "videofusion-s.safetensors", folder / "mine.safetensors")
+    run = folder / "runs" / "videofusion-s"
+    run.mkdir(parents=True)
+    shutil.copy(README.parent / "weights" / "videofusion-s.safetensors", run / "weights.safetensors")
     return folder
 
 

@@ -17,6 +17,7 @@ pytest.importorskip("accelerate", reason="training is an extra: pip install 'vfu
 from vfuse.cli.main import app
 from vfuse.cli.train import seconds
 from vfuse.errors import UsageError
+from vfuse.models._load import load_model
 from vfuse.train._checkpoint import load
 
 SMALL = [
@@ -56,7 +57,8 @@ def test_a_run_learns_validates_and_says_what_to_do_next(trained: tuple[Path, Re
     folder, done = trained
     assert done.exit_code == 0, done.stderr
     assert done.stdout == ""
-    assert f"vfuse train export {folder}" in done.stderr
+    assert f"--weights {folder / 'weights.safetensors'}" in done.stderr
+    assert load_model("videofusion-s", weights=folder / "weights.safetensors").sha256
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 2]
     assert {"ir_gain", "fused", "clean_sf"} <= set(lines[-1]["validation"])

@@ -85,7 +85,7 @@ def train(
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
 ) -> None:
-    """Train a network, or go on training the run in --run; vfuse train export then writes its weights."""
+    """Train a network, or go on training the run in --run; it ends with weights.safetensors in there."""
     if context.invoked_subcommand is not None:
         return
     if not data:
@@ -107,6 +107,8 @@ def train(
         ) from error
     from vfuse.models._weights import named
     from vfuse.train._config import override
+    from vfuse.train._export import export as write_weights
+    from vfuse.train._export import left_out
     from vfuse.train._recipe import RECIPES
     from vfuse.train._validate import validator
 
@@ -128,7 +130,14 @@ def train(
         init=init,
         watch=lambda steps, total: losses_shown(console.track(steps, total, unit="step"), console),
     )
-    console.say(f"{folder} is trained. Its weights: vfuse train export {folder} -o weights.safetensors")
+    if others:
+        return
+    if missing := left_out(config.to_dict()):
+        console.say(f"{folder} is trained, without {', '.join(missing)}; its figures are in its log.jsonl")
+        return
+    weights = folder / "weights.safetensors"
+    write_weights(folder, weights, overwrite=True)
+    console.say(f"{folder} is trained. Use it: vfuse fuse --model {model} --weights {weights} …")
 
 
 def split(clips: Iterable[CachedClip], hold_out: str) -> tuple[list[CachedClip], list[CachedClip]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -12,6 +14,11 @@ from safetensors.torch import save_file
 from vfuse import __version__
 from vfuse.errors import InputError, OutputError, UsageError
 from vfuse.train._checkpoint import load
+
+
+def left_out(config: Mapping[str, Any]) -> list[str]:
+    """The parts of the network that settings, as plain values, leave out."""
+    return [part for part, kept in config["network"].items() if not kept]
 
 
 def export(run: Path, out: Path, *, overwrite: bool = False) -> str:
@@ -28,7 +35,7 @@ def export(run: Path, out: Path, *, overwrite: bool = False) -> str:
     if out.exists() and not overwrite:
         raise OutputError("exists", where=out, todo="Add -y to overwrite it")
     model = str(checkpoint.config["model"])
-    missing = [part for part, kept in checkpoint.config["network"].items() if not kept]
+    missing = left_out(checkpoint.config)
     if missing:
         raise UsageError(
             f"was trained without {', '.join(missing)}, no command can load such weights",
