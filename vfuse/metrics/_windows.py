@@ -10,7 +10,7 @@ import numpy as np
 
 from vfuse.metrics._shared import Floats
 
-STRIP = 16
+STRIP = 64
 
 
 @dataclass(frozen=True)

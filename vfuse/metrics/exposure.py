@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Floats, Frame, Sources
+from vfuse.metrics._shared import Field, Frame, Sources
 from vfuse.metrics._windows import box, strips
 from vfuse.metrics.structure import (
     GAUSSIAN,
     SIDE,
+    Common,
     Local,
     coarser,
-    coarser_covariances,
-    covariance,
+    coarser_common,
+    common,
     finer,
-    finer_covariance,
+    finer_common,
     local,
 )
 
 STABILISER = (0.03 * 255) ** 2
-POWER_LIMIT = 10.0
+STEEPEST = np.arctan(10.0)
+"""Angle whose tangent is the greatest power."""
 LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001)
 BOX = box(SIDE)
-EPS = float(np.finfo(np.float64).eps)
 FLOOR = 0.001 / SIDE
 """Added to the strength of every patch, which is its standard deviation here; in the paper its norm."""
 
@@ -40,9 +42,9 @@ class Desired:
         variance: of the wanted patch in the Gaussian window.
     """
 
-    of_ir: Floats
-    of_vis: Floats
-    variance: Floats
+    of_ir: Field
+    of_vis: Field
+    variance: Field
 
 
 def desired(sources: Sources) -> list[Desired]:
@@ -53,54 +55,69 @@ def desired(sources: Sources) -> list[Desired]:
 
 def _desired(a: Local, b: Local) -> Desired:
     ir, vis = local(a.pixels, BOX), local(b.pixels, BOX)
-    shared, gaussian = covariance(ir, vis, BOX), covariance(a, b, GAUSSIAN)
-    found = Desired(*(np.empty_like(shared) for _ in range(3)))
-    for rows in strips(len(shared)):
-        of_ir, of_vis = _factors(ir.variance[rows], vis.variance[rows], shared[rows])
+    boxed, gaussian = common(ir, vis, BOX).covariance, common(a, b, GAUSSIAN).covariance
+    found = Desired(*(np.empty_like(boxed) for _ in range(3)))
+    for rows in strips(len(boxed)):
+        of_ir, of_vis = _factors(ir.variance[rows], vis.variance[rows], boxed[rows])
         found.of_ir[rows], found.of_vis[rows] = of_ir, of_vis
-        found.variance[rows] = of_ir**2 * a.variance[rows] + of_vis**2 * b.variance[rows]
-        found.variance[rows] += 2 * of_ir * of_vis * gaussian[rows]
+        variance = of_ir * of_ir * a.variance[rows]
+        variance += of_vis * of_vis * b.variance[rows]
+        of_ir *= of_vis
+        of_ir *= 2
+        variance += of_ir * gaussian[rows]
+        found.variance[rows] = variance
     return found
 
 
-def _factors(aa: Floats, bb: Floats, ab: Floats) -> tuple[Floats, Floats]:
+def _factors(aa: Field, bb: Field, ab: Field) -> tuple[Field, Field]:
     """From the sources' variances and covariance in a box to the factors of the wanted patch.
 
     It points along the weighted mean of the two unit patches and is as strong as the stronger one; the weight
     of a strong patch grows with the consistency of both.
     """
-    aa, bb = np.maximum(aa, 0), np.maximum(bb, 0)
-    a, b = np.sqrt(aa) + FLOOR, np.sqrt(bb) + FLOOR
-    twice = 2 * ab
-    together = np.sqrt(np.maximum(aa + bb + twice, 0))
-    consistency = np.clip((together + EPS) / (a + b + EPS), EPS, 1 - EPS)
-    power = np.minimum(np.tan(np.pi / 2 * consistency), POWER_LIMIT)
-    # the weights' sum would divide both and so cancels; exp of log is ten times faster than **
-    along_a, along_b = ((np.exp(power * np.log(x)) + EPS) / x for x in (a, b))
-    squared = along_a * along_a * aa + along_b * along_b * bb + along_a * along_b * twice
+    aa, bb, twice = np.maximum(aa, 0), np.maximum(bb, 0), 2 * ab
+    a, b = np.sqrt(aa), np.sqrt(bb)
+    a += FLOOR
+    b += FLOOR
+    consistency = np.sqrt(np.maximum(aa + bb + twice, 0))
+    consistency /= a + b
+    power = np.tan(np.minimum(consistency * (np.pi / 2), STEEPEST))
+    # A common factor of both weights cancels: the stronger patch has 1. exp of log is faster than **.
+    stronger, weaker = np.maximum(a, b), np.minimum(a, b)
+    weight = np.exp(power * np.log(weaker / stronger))
+    along_a, along_b = np.where(a < b, weight, 1), np.where(b < a, weight, 1)
+    along_a /= a
+    along_b /= b
+    squared = along_a * along_a * aa
+    squared += along_b * along_b * bb
+    squared += along_a * along_b * twice
     length = np.sqrt(np.maximum(squared, 0))
-    scale = np.maximum(a, b) / np.where(length == 0, np.inf, length)
-    return scale * along_a, scale * along_b
+    length[length == 0] = np.inf
+    stronger /= length
+    along_a *= stronger
+    along_b *= stronger
+    return along_a, along_b
 
 
-def _quality(wanted: Desired, fused: Local, with_ir: Floats, with_vis: Floats) -> float:
+def _quality(wanted: Desired, fused: Local, with_ir: Common, with_vis: Common) -> float:
     """Mean similarity of the fused patches with the wanted ones at one scale."""
     total = 0.0
-    for rows in strips(len(with_ir)):
-        shared = wanted.of_ir[rows] * with_ir[rows] + wanted.of_vis[rows] * with_vis[rows]
-        shared *= 2
-        shared += STABILISER
-        shared /= wanted.variance[rows] + fused.variance[rows] + STABILISER
-        total += float(shared.sum())
-    return total / with_ir.size
+    for rows in strips(len(wanted.variance)):
+        both = wanted.of_ir[rows] * with_ir.covariance[rows]
+        both += wanted.of_vis[rows] * with_vis.covariance[rows]
+        both *= 2
+        both += STABILISER
+        spread = wanted.variance[rows] + fused.variance[rows]
+        spread += STABILISER
+        both /= spread
+        total += cv2.sumElems(both)[0]
+    return total / wanted.variance.size
 
 
 def qualities(frame: Frame) -> list[float]:
     """The quality on each of three scales."""
     fused = [frame.fused.once(finer), *frame.fused.once(coarser)]
-    with_ir, with_vis = (
-        [pair.once(finer_covariance), *pair.once(coarser_covariances)] for pair in frame.pairs
-    )
+    with_ir, with_vis = ([pair.once(finer_common), *pair.once(coarser_common)] for pair in frame.pairs)
     levels = zip(frame.sources.once(desired), fused, with_ir, with_vis, strict=False)
     return [_quality(*level) for level in levels]
 

@@ -16,6 +16,8 @@ WINDOWS = (17, 9, 5, 3)
 NOISE = 2.0
 """Variance of the visual noise, for pixels in 0..255."""
 TINY = 1e-10
+FACTORS = 16
+"""Factors up to 1e15 whose product is below float64's limit."""
 MIN_SIDE = 41
 """Below this the fourth scale is smaller than its window."""
 
@@ -71,8 +73,9 @@ def _information(source: list[Scale]) -> float:
 
 
 def _log_sum(values: Floats) -> float:
-    """Sum of the logarithms of values in 1…1e15, (rows of a strip, W): the rows are multiplied first."""
-    return float(np.log(np.multiply.reduce(values, axis=0)).sum())
+    """Sum of the logarithms of values in 1…1e15, (H, W): as many rows as float64 can hold are multiplied."""
+    pieces = (values[start : start + FACTORS] for start in range(0, len(values), FACTORS))
+    return sum(float(np.log(np.multiply.reduce(piece, axis=0)).sum()) for piece in pieces)
 
 
 def source_information(image: Image) -> float:

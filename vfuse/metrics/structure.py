@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Floats, Frame, Image, Pair
+from vfuse.metrics._shared import Field, Floats, Frame, Image, Pair
 from vfuse.metrics._windows import Window, box, gaussian, halve, mean, strips
 
 SIDE = 11
@@ -22,11 +23,27 @@ BOX = box(7)
 
 @dataclass(frozen=True)
 class Local:
-    """Pixels of an image with their mean and variance in each window."""
+    """Pixels of an image with their moments in each window; float32 where no difference of them is taken.
+
+    Attributes:
+        pixels: float64.
+        mean: float64.
+        squared_mean: its square, float32.
+        variance: float32.
+    """
 
     pixels: Floats
     mean: Floats
-    variance: Floats
+    squared_mean: Field
+    variance: Field
+
+
+@dataclass(frozen=True)
+class Common:
+    """Of two images in each window: product of their means, and covariance, float32."""
+
+    mean: Field
+    covariance: Field
 
 
 @dataclass(frozen=True)
@@ -38,20 +55,25 @@ class Terms:
 
 
 def local(pixels: Floats, window: Window, *, padded: bool = False) -> Local:
-    """Mean and variance in each window."""
+    """Moments in each window."""
     average = mean(pixels, window, padded=padded)
-    variance = mean(pixels * pixels, window, padded=padded)
-    for rows in strips(len(average)):
-        variance[rows] -= average[rows] ** 2
-    return Local(pixels=pixels, mean=average, variance=variance)
+    squares = mean(pixels * pixels, window, padded=padded)
+    return Local(pixels, average, *_parted(average, average, squares))
 
 
-def covariance(x: Local, f: Local, window: Window, *, padded: bool = False) -> Floats:
-    """Covariance in each window."""
-    shared = mean(x.pixels * f.pixels, window, padded=padded)
-    for rows in strips(len(shared)):
-        shared[rows] -= x.mean[rows] * f.mean[rows]
-    return shared
+def common(x: Local, f: Local, window: Window, *, padded: bool = False) -> Common:
+    """What two images have in common in each window."""
+    return Common(*_parted(x.mean, f.mean, mean(x.pixels * f.pixels, window, padded=padded)))
+
+
+def _parted(x: Floats, f: Floats, products: Floats) -> tuple[Field, Field]:
+    """The mean of products as the product of both means, and what is beyond it; the difference in float64."""
+    of_means, beyond = (np.empty(products.shape, dtype=np.float32) for _ in range(2))
+    for rows in strips(len(products)):
+        part = x[rows] * f[rows]
+        of_means[rows] = part
+        np.subtract(products[rows], part, out=beyond[rows], casting="same_kind")
+    return of_means, beyond
 
 
 def finer(image: Image) -> Local:
@@ -69,33 +91,41 @@ def coarser(image: Image) -> list[Local]:
     return levels
 
 
-def finer_covariance(pair: Pair) -> Floats:
-    """Covariance of source and fused at full size."""
-    return covariance(pair.source.once(finer), pair.fused.once(finer), GAUSSIAN)
+def finer_common(pair: Pair) -> Common:
+    """What source and fused have in common at full size."""
+    return common(pair.source.once(finer), pair.fused.once(finer), GAUSSIAN)
 
 
-def coarser_covariances(pair: Pair) -> list[Floats]:
+def coarser_common(pair: Pair) -> list[Common]:
     """The same on scales 2 to 5."""
     levels = zip(pair.source.once(coarser), pair.fused.once(coarser), strict=True)
-    return [covariance(x, f, GAUSSIAN) for x, f in levels]
+    return [common(x, f, GAUSSIAN) for x, f in levels]
 
 
-def _similarity(x: Local, f: Local, shared: Floats, *, peak: float = 255, correction: float = 1) -> Terms:
+def _similarity(x: Local, f: Local, both: Common, *, peak: float = 255, correction: float = 1) -> Terms:
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     whole = part = 0.0
-    for rows in strips(len(shared)):
-        structure = 2 * correction * shared[rows] + c2
-        structure /= (x.variance[rows] + f.variance[rows]) * correction + c2
-        luminance = 2 * x.mean[rows] * f.mean[rows] + c1
-        luminance /= x.mean[rows] ** 2 + f.mean[rows] ** 2 + c1
-        part += float(structure.sum())
-        whole += float(np.vdot(luminance, structure))
-    return Terms(whole=whole / shared.size, structure=part / shared.size)
+    for rows in strips(len(both.mean)):
+        structure = both.covariance[rows] * (2 * correction)
+        structure += c2
+        spread = x.variance[rows] + f.variance[rows]
+        spread *= correction
+        spread += c2
+        structure /= spread
+        part += cv2.sumElems(structure)[0]
+        luminance = both.mean[rows] * 2
+        luminance += c1
+        np.add(x.squared_mean[rows], f.squared_mean[rows], out=spread)
+        spread += c1
+        luminance /= spread
+        luminance *= structure
+        whole += cv2.sumElems(luminance)[0]
+    return Terms(whole=whole / both.mean.size, structure=part / both.mean.size)
 
 
 def finest(pair: Pair) -> Terms:
     """SSIM at full size."""
-    return _similarity(pair.source.once(finer), pair.fused.once(finer), pair.once(finer_covariance))
+    return _similarity(pair.source.once(finer), pair.fused.once(finer), pair.once(finer_common))
 
 
 def multi_scale(pair: Pair) -> float:
@@ -103,8 +133,8 @@ def multi_scale(pair: Pair) -> float:
     mean counts as 0."""
     terms = [pair.once(finest)]
     levels = zip(pair.source.once(coarser), pair.fused.once(coarser), strict=True)
-    for (x, f), shared in zip(levels, pair.once(coarser_covariances), strict=True):
-        terms.append(_similarity(x, f, shared))
+    for (x, f), both in zip(levels, pair.once(coarser_common), strict=True):
+        terms.append(_similarity(x, f, both))
     factors = [term.structure for term in terms[:-1]] + [terms[-1].whole]
     powers = zip(factors, LEVEL_WEIGHTS, strict=True)
     return float(np.prod([max(factor, 0) ** weight for factor, weight in powers]))
@@ -156,8 +186,8 @@ def ssim_l1(frame: Frame) -> float:
 
     def similarity(pair: Pair) -> float:
         source = local(pair.source.values, GAUSSIAN, padded=True)
-        shared = covariance(source, fused, GAUSSIAN, padded=True)
-        return _similarity(source, fused, shared, peak=1).whole
+        both = common(source, fused, GAUSSIAN, padded=True)
+        return _similarity(source, fused, both, peak=1).whole
 
     return _sum_over_sources(frame, similarity) / 2
 
@@ -177,8 +207,8 @@ def ssim_cdd(frame: Frame) -> float:
 
     def similarity(pair: Pair) -> float:
         source = local(pair.source.values, BOX)
-        shared = covariance(source, fused, BOX)
-        return _similarity(source, fused, shared, peak=2, correction=49 / 48).whole
+        both = common(source, fused, BOX)
+        return _similarity(source, fused, both, peak=2, correction=49 / 48).whole
 
     return _sum_over_sources(frame, similarity)
 
