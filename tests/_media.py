@@ -32,6 +32,17 @@ def ramp(count: int, width: int = 64, height: int = 48, *, bits: int = 8, grey: 
     return frames
 
 
+def warm_body(count: int, width: int = 64, height: int = 48) -> list[NDArray[np.uint8]]:
+    """Infrared (H, W) that is white-hot beyond doubt: a warm body on an even ground that brightens slowly."""
+    frames = []
+    for index in range(count):
+        picture = np.full((height, width), 60 + index, np.uint8)
+        left, top = width // 3 + index % 5, height // 2
+        picture[top : top + height // 5, left : left + max(width // 16, 1)] = 230
+        frames.append(picture)
+    return frames
+
+
 def write_video(
     path: Path,
     frames: Sequence[NDArray],

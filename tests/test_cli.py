@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from _media import ramp, write_video
+from _media import ramp, warm_body, write_video
 from typer.testing import CliRunner
 
 import vfuse
@@ -19,7 +19,7 @@ runner = CliRunner()
 
 @pytest.fixture
 def pair(tmp_path):
-    ir = write_video(tmp_path / "ir.mkv", ramp(6))
+    ir = write_video(tmp_path / "ir.mkv", warm_body(6))
     vis = write_video(tmp_path / "vis.mkv", ramp(6, grey=False), pix_fmt="bgr0", audio_seconds=0.24)
     return ir, vis
 

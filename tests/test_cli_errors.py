@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from _media import ramp, write_images, write_video
+from _media import ramp, warm_body, write_images, write_video
 from typer.testing import CliRunner
 
 from vfuse.cli.main import app
@@ -21,7 +21,7 @@ runner = CliRunner()
 @pytest.fixture
 def folder(tmp_path):
     """A working folder with a usable pair, `ir.mkv` and `vis.mkv`."""
-    write_video(tmp_path / "ir.mkv", ramp(6))
+    write_video(tmp_path / "ir.mkv", warm_body(6))
     write_video(tmp_path / "vis.mkv", ramp(6, grey=False), pix_fmt="bgr0")
     return tmp_path
 
@@ -289,7 +289,12 @@ def start(folder, *extra, frames=400, **how):
     write_video(folder / "b.mkv", [frame] * frames, pix_fmt="bgr0")
     command = [sys.executable, "-m", "vfuse", "fuse", "a.mkv", "b.mkv", "-o", "out.mp4", "--model", "average"]
     return subprocess.Popen(
-        [*command, *extra], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how
+        [*command, "--polarity", "white-hot", *extra],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **how,
     )
 
 
@@ -337,7 +342,7 @@ def test_a_full_disk(folder):
     def small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
-    process = start(folder, preexec_fn=small_files)
+    process = start(folder, "-q", preexec_fn=small_files)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 7, err
     assert out == ""

@@ -288,22 +288,6 @@ def test_negative_late_and_jumping_timestamps(tmp_path, pts, times):
         assert [frame.time for frame in frames] == pytest.approx(times)
 
 
-def test_interlacing_and_pixel_shape_are_reported(tmp_path):
-    path = tmp_path / "i.mkv"
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=25, options={"x264-params": "interlaced=1"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
-        for index in range(3):
-            frame = av.VideoFrame(64, 48, "yuv420p")
-            frame.pts = index
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    info = probe(path)
-    assert info.interlaced
-    assert info.sample_aspect == Fraction(16, 11)
-
-
 @pytest.mark.parametrize("size", [(16, 16), (1, 1), (4097, 3)])
 def test_extreme_sizes(tmp_path, size):
     info = probe(write_video(tmp_path / "x.mkv", ramp(2, *size)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,14 @@ from torch import Tensor
 
 from vfuse.errors import PairError, UsageError
 from vfuse.io._pixels import as_levels
-from vfuse.io.pairs import PairPlan, plan_pair, read_part
+from vfuse.io.pairs import PairPlan, pair_warnings, plan_pair, read_part
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.reader import read_range
 from vfuse.io.thermal import ThermalOptions, displayer
 from vfuse.io.writer import Sink, WriteOptions, check_output, write_video
 from vfuse.prefetch import prefetch, write_behind
+
+log = logging.getLogger(__name__)
 
 Layout = Literal["grid", "strip", "wipe", "blink", "pip"]
 Panels = Mapping[str, Tensor]
@@ -87,6 +90,8 @@ def compare_videos(
         end=options.end,
         thermal=options.thermal,
     )
+    for warning in pair_warnings(plan):
+        log.warning(warning)
     infos = {name: _checked(probe(film), plan) for name, film in films.items()}
     width, height = _size(options.layout, plan, 2 + len(infos))
     with (

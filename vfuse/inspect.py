@@ -10,6 +10,7 @@ import numpy as np
 from vfuse.align.fit import Fit
 from vfuse.align.videos import align_videos
 from vfuse.errors import PairError, VfuseError
+from vfuse.io.interlace import Fields, fields_of
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.reader import read_range
 from vfuse.sync.match import SyncFit, match_streams
@@ -35,6 +36,7 @@ class Finding:
         repeated: frames that show the one before them again; None for images and streams.
         freezes: (start, end) seconds of still stretches.
         gaps: steps between timestamps longer than two and a half frames.
+        fields: how it is interlaced; None when it is not.
     """
 
     info: VideoInfo
@@ -45,6 +47,7 @@ class Finding:
     repeated: int | None
     freezes: tuple[tuple[float, float], ...]
     gaps: int
+    fields: Fields | None
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def _finding(info: VideoInfo, stream: Thumbnails | None) -> Finding:
         repeated=int(repeats(stream).sum()) if stream is not None else None,
         freezes=tuple(freezes(stream)) if stream is not None else (),
         gaps=int((steps > _GAP * np.median(steps)).sum()) if len(steps) and info.kind == "video" else 0,
+        fields=fields_of(info),
     )
 
 
@@ -206,6 +210,6 @@ def _own_problems(name: str, found: Finding) -> list[str]:
         problems.append(f"the {name} has {found.gaps} gaps in its timestamps")
     if found.brightest - found.darkest < 0.1:
         problems.append(f"the {name} uses {found.brightest - found.darkest:.0%} of the brightness range")
-    if found.info.interlaced:
-        problems.append(f"the {name} is interlaced")
+    if found.fields is not None:
+        problems.append(f"the {name} is interlaced, {found.fields}: deinterlace it first for clean edges")
     return problems

@@ -134,6 +134,8 @@ def fuse_video(
                 options.radiometric, plan, counted=not dropping, overwrite=options.write.overwrite
             ) as keep,
         ):
+            for warning in pair_warnings(plan):  # here, so that what is refused is refused in one line
+                log.warning(warning)
             pairs = keep(watch_freezes(pairs, on_freeze=options.on_freeze, found=frozen))
             with (
                 prefetch(ledger.watch("read", pairs), max(window, FEW)) as coming,
@@ -160,10 +162,10 @@ def shrunk(window: int, overlap: int, model: LoadedModel, plan: PairPlan, option
 
 
 def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPlan:
-    """Look at both inputs and agree on what to read; what looks wrong but works is logged as a warning."""
+    """Look at both inputs and agree on what to read."""
     if str(ir) == str(vis) == "-":
         raise UsageError("only one input can be standard input", todo="Name a file for the other")
-    plan = plan_pair(
+    return plan_pair(
         probe(ir, raw=options.thermal.raw),
         probe(vis),
         fps=options.fps,
@@ -173,9 +175,6 @@ def plan_inputs(ir: str | Path, vis: str | Path, options: FuseOptions) -> PairPl
         link=options.link,
         thermal=options.thermal,
     )
-    for warning in pair_warnings(plan):
-        log.warning(warning)
-    return plan
 
 
 def output_paths(out: str | Path, options: FuseOptions, *, inputs: tuple[str | Path, ...]) -> dict[str, Path]:

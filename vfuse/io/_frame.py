@@ -1,4 +1,4 @@
-"""What a decoded frame says about itself: colour matrix and range, and how to turn it upright."""
+"""What a decoded frame says about itself: its colours, and how to turn it upright."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Literal, cast
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
+
+from vfuse.io._hdr import Primaries, Transfer
 
 # AVColorSpace numbers (ITU-T H.273, table 4) by FFmpeg's names.
 _MATRICES = {
@@ -20,6 +22,8 @@ _MATRICES = {
     9: "bt2020",
     10: "bt2020",
 }
+_TRANSFERS: dict[int, Transfer] = {16: "pq", 18: "hlg"}  # AVColorTransferCharacteristic: H.273, table 3
+_PRIMARIES: dict[int, Primaries] = {1: "bt709", 9: "bt2020", 11: "p3", 12: "p3"}  # H.273, table 2
 _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _HD_HEIGHT = 720  # untagged video from this height on is taken as BT.709, below as BT.601
 
@@ -50,6 +54,12 @@ def colour(frame: VideoFrame, *, grey: bool) -> tuple[str, Literal["tv", "pc"]]:
     matrix = _MATRICES.get(frame.colorspace, untagged)
     full = frame.color_range == _FULL_RANGE or frame.format.name.startswith("yuvj")
     return (untagged if matrix == "rgb" else matrix), "pc" if full else "tv"
+
+
+def light(frame: VideoFrame) -> tuple[Transfer, Primaries]:
+    """Transfer and primaries by tag; without one they are those of BT.709, in PQ and HLG of BT.2020."""
+    transfer = _TRANSFERS.get(frame.color_trc, "sdr")
+    return transfer, _PRIMARIES.get(frame.color_primaries, "bt709" if transfer == "sdr" else "bt2020")
 
 
 def orientation(frame: VideoFrame) -> Orientation:

@@ -16,6 +16,7 @@ from vfuse.errors import InputError
 from vfuse.io._container import prepare_decoder
 from vfuse.io._decoded import decoded
 from vfuse.io._frame import Orientation
+from vfuse.io._hdr import Primaries, Transfer
 
 UNTIMED_RATE = Fraction(25)  # what ffmpeg assumes for images; the pair's video or --fps overrides it
 
@@ -62,10 +63,11 @@ class VideoInfo:
         channels: 1 when the stored pixels are grey, else 3; alpha does not count.
         colour_matrix: "bt709", "bt601", "bt2020", "smpte240m", "fcc"; "rgb" or "grey" when there is none.
         colour_range: "tv" (limited) or "pc" (full).
+        transfer: "sdr", or "pq" or "hlg" of high dynamic range, which the reader converts to BT.709.
+        primaries: "bt709", or "bt2020" or "p3", which it converts too.
         rotation: degrees counter-clockwise that the reader turns the stored pixels by.
         has_audio, has_subtitles: whether such streams are present.
         vfr: whether the frames are spaced unevenly.
-        interlaced: whether the first frame is marked as two fields.
         sample_aspect: width of a displayed pixel over its height.
         times: seconds from the first frame, one per frame; None for a stream.
         origin: timestamp of the first frame in seconds; None when timestamps are missing or unusable.
@@ -89,11 +91,12 @@ class VideoInfo:
     channels: int
     colour_matrix: str
     colour_range: Literal["tv", "pc"]
+    transfer: Transfer = "sdr"
+    primaries: Primaries = "bt709"
     rotation: int = 0
     has_audio: bool = False
     has_subtitles: bool = False
     vfr: bool = False
-    interlaced: bool = False
     sample_aspect: Fraction = Fraction(1)
     times: tuple[float, ...] | None = field(default=None, repr=False)
     origin: float | None = field(default=None, repr=False)

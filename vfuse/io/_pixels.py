@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vfuse.errors import InputError
+from vfuse.io._hdr import to_standard
 from vfuse.io.probe import VideoInfo
 
 _SWS_MATRICES = {
@@ -38,8 +39,25 @@ _BT601_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601-7, 2.5.1: grey of an RGB ima
 def converter(info: VideoInfo, *, grey: bool, levels: bool = False) -> Callable[[VideoFrame, int], Tensor]:
     """A function from a decoded frame and its index to upright pixels (C, H, W) float32 in [0, 1].
 
-    With `levels` they are uint8 from 0 to 255, which is all that a picture to look at needs.
+    With `levels` they are uint8 from 0 to 255, which is all that a picture to look at needs. Colours of high
+    dynamic range and wide gamut become those of BT.709; `grey` takes the luma as it is.
     """
+    if not grey and (info.transfer, info.primaries) != ("sdr", "bt709"):
+        return _standardised(info, levels=levels)
+    return _as_stored(info, grey=grey, levels=levels)
+
+
+def _standardised(info: VideoInfo, *, levels: bool) -> Callable[[VideoFrame, int], Tensor]:
+    read = _as_stored(info, grey=False, levels=False)
+
+    def convert(frame: VideoFrame, index: int) -> Tensor:
+        pixels = to_standard(read(frame, index), transfer=info.transfer, primaries=info.primaries)
+        return as_levels(pixels) if levels else pixels
+
+    return convert
+
+
+def _as_stored(info: VideoInfo, *, grey: bool, levels: bool) -> Callable[[VideoFrame, int], Tensor]:
     swscale = VideoReformatter()
     mono = grey or info.channels == 1
     wide = not levels and (mono or info.bit_depth > 8)

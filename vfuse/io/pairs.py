@@ -12,6 +12,7 @@ from vfuse.clip import FramePair
 from vfuse.errors import PairError, UsageError
 from vfuse.io._clocks import PairLink, nearest_frames, read_indices
 from vfuse.io.images import missing_numbers
+from vfuse.io.interlace import fields_of
 from vfuse.io.probe import VideoInfo, is_same_file
 from vfuse.io.reader import Frame, frame_range, read_frames, read_range
 from vfuse.io.thermal import Thermal, ThermalOptions, displayer, look, thermal_warnings
@@ -148,7 +149,7 @@ def read_part(
 
 
 def pair_warnings(plan: PairPlan) -> list[str]:
-    """What looks wrong about a usable pair, in one sentence each; may decode two frames."""
+    """What looks wrong about a usable pair, in one sentence each; decodes a second of each."""
     warnings: list[str] = []
     named = (("infrared", plan.ir), ("visible", plan.vis))
     if is_same_file(plan.ir.path, plan.vis.path):
@@ -158,9 +159,13 @@ def pair_warnings(plan: PairPlan) -> list[str]:
     else:
         warnings += thermal_warnings(plan.thermal)
     for name, info in named:
-        if info.interlaced:
+        fields = fields_of(info)
+        if fields is not None:
             advice = "deinterlace it first for clean edges"
-            warnings.append(f"the {name} video is interlaced; {advice}: {info.path}")
+            warnings.append(f"the {name} video is interlaced, {fields}; {advice}: {info.path}")
+        if info.transfer != "sdr":
+            kind = info.transfer.upper()
+            warnings.append(f"the {name} video is HDR ({kind}); it is converted to SDR: {info.path}")
         if info.kind == "video" and info.origin is None:
             spaced = "its frames are spaced evenly"
             warnings.append(f"the {name} video has no usable timestamps; {spaced}: {info.path}")

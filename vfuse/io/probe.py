@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from vfuse.errors import InputError
 from vfuse.io._container import STDIN, open_file, open_stdin, video_stream
-from vfuse.io._frame import colour, orientation
+from vfuse.io._frame import colour, light, orientation
 from vfuse.io._info import UNTIMED_RATE, Stream, VideoInfo
 from vfuse.io._timing import Timing, timing
 from vfuse.io.images import image_files, read_image
@@ -195,6 +195,7 @@ def _facts(container: InputContainer, stream: VideoStream, frame: VideoFrame, na
     width, height = (frame.height, frame.width) if turn.transpose else (frame.width, frame.height)
     grey = len(frame.format.components) <= 2 and not frame.format.has_palette
     matrix, span = colour(frame, grey=grey)
+    transfer, primaries = ("sdr", "bt709") if grey else light(frame)
     aspect = stream.sample_aspect_ratio or Fraction(1)
     kinds = {other.type for other in container.streams}
     return VideoInfo(
@@ -213,10 +214,11 @@ def _facts(container: InputContainer, stream: VideoStream, frame: VideoFrame, na
         channels=1 if grey else 3,
         colour_matrix=matrix,
         colour_range=span,
+        transfer=transfer,
+        primaries=primaries,
         rotation=turn.rotation,
         has_audio="audio" in kinds,
         has_subtitles="subtitle" in kinds,
-        interlaced=frame.interlaced_frame,
         sample_aspect=1 / aspect if turn.transpose else aspect,
         orientation=turn,
     )

@@ -16,13 +16,14 @@ from torch import Tensor
 from vfuse.errors import InputError, UsageError
 from vfuse.io._pixels import converter
 from vfuse.io.palette import GRAY, NAMES, invert, recognise
+from vfuse.io.polarity import hot_side
 from vfuse.io.probe import VideoInfo
 from vfuse.io.reader import read_range
 
 RangeMode = Literal["auto", "clip", "adaptive", "full"]
 Polarity = Literal["auto", "white-hot", "black-hot"]
 
-_RANGE_SAMPLES, _COLOUR_SAMPLES = 6, 2  # frames of a clip that are looked at
+_RANGE_SAMPLES, _LOOK_SAMPLES = 6, 2  # frames of a clip that are looked at for its range, and for the rest
 _PERCENTILES = (0.1, 99.9)  # dead and hot pixels lie outside
 _STRIDE = 3  # every third row and column is enough for percentiles
 _LEAST_SPAN = 16 / 65535  # of full scale: a scene without contrast is not stretched to noise
@@ -41,7 +42,8 @@ class ThermalOptions:
             grey infrared of more than 8 bits and else "full"; two numbers are the stored samples that
             become black and white.
         palette: a name of `vfuse.io.palette.NAMES`; "auto" recognises it.
-        polarity: "black-hot" inverts; "auto" is white-hot, since a picture alone does not tell.
+        polarity: "black-hot" inverts; "auto" inverts 8-bit grey that clearly looks black-hot. Palettes tell
+            by their tables, and counts of more than 8 bits rise with heat.
         raw: width and height of the frames of an infrared file that holds bare 16-bit samples.
     """
 
@@ -74,6 +76,7 @@ class Thermal:
         palette: the palette that is turned back into a scalar; "gray" for none.
         recognised: False for colours of no known palette, of which only the brightness is used.
         black_hot: whether the result is inverted.
+        polarity: "told" by the user, the palette or the depth, "seen" in the pictures, or "unclear" in them.
         low, high: what becomes black and white, as parts of the full scale of the stored samples.
         adaptive: whether `low` and `high` are only where it begins.
     """
@@ -81,6 +84,7 @@ class Thermal:
     palette: str = GRAY
     recognised: bool = True
     black_hot: bool = False
+    polarity: Literal["told", "seen", "unclear"] = "told"
     low: float = 0.0
     high: float = 1.0
     adaptive: bool = False
@@ -92,33 +96,31 @@ class Thermal:
 
 
 def look(info: VideoInfo, options: ThermalOptions, *, first: int, stop: int | None) -> Thermal:
-    """Decide how to read the infrared frames [first, stop); decodes at most six of them, of a stream one.
+    """Decide how to read the infrared frames [first, stop); decodes at most eight of them, of a stream one.
 
     A damaged frame is passed over here: the reader will name it.
     """
-    palette: str | None = options.palette
-    if palette == "auto":
-        palette = _recognised(info, first=first, stop=stop)
-    low, high, adaptive = 0.0, 1.0, False
+    counts = info.channels == 1 and info.bit_depth > 8
+    seen: list[Tensor] = []
+    if not counts and "auto" in (options.palette, options.polarity):
+        seen = _sample(info, _LOOK_SAMPLES, grey=info.channels == 1, first=first, stop=stop)
+    palette = _palette(options, seen)
+    black_hot, polarity = options.polarity == "black-hot", "told"
+    if options.polarity == "auto" and palette == GRAY and not counts:
+        hot = hot_side([frame.mean(dim=0, keepdim=True) for frame in seen])
+        black_hot, polarity = hot == "black", "unclear" if hot is None else "seen"
     span = options.span
     if span == "auto":
-        span = "clip" if info.channels == 1 and info.bit_depth > 8 else "full"
-    if isinstance(span, tuple):
-        top = 2**info.bit_depth - 1
-        low, high = span[0] / top, span[1] / top
-    elif span != "full":
-        read = _reader_of(palette or GRAY)
-        frames = _sample(info, _RANGE_SAMPLES, grey=palette in (GRAY, None), first=first, stop=stop)
-        if frames:
-            low, high = _robust_range([read(frame) for frame in frames])
-        adaptive = span == "adaptive" or info.stream is not None
+        span = "clip" if counts else "full"
+    low, high = _limits(info, span, palette, first=first, stop=stop)
     return Thermal(
         palette=palette or GRAY,
         recognised=palette is not None,
-        black_hot=options.polarity == "black-hot",
+        black_hot=black_hot,
+        polarity=polarity,
         low=low,
         high=high,
-        adaptive=adaptive,
+        adaptive=span == "adaptive" or (span == "clip" and info.stream is not None),
     )
 
 
@@ -149,14 +151,36 @@ def thermal_warnings(thermal: Thermal) -> list[str]:
     if not thermal.grey:
         name = thermal.palette
         return [f"the infrared is coloured with the palette {name}; it is turned back into one channel"]
+    if thermal.polarity == "unclear":
+        return ["nothing in the infrared tells white-hot from black-hot; taken as white-hot (see --polarity)"]
+    if thermal.polarity == "seen" and thermal.black_hot:
+        return ["the infrared looks black-hot and is inverted; --polarity white-hot keeps it as it is"]
     return []
 
 
-def _recognised(info: VideoInfo, *, first: int, stop: int | None) -> str | None:
-    if info.channels == 1:
-        return GRAY
-    seen = _sample(info, _COLOUR_SAMPLES, grey=False, first=first, stop=stop)
-    return recognise(seen) if seen else GRAY
+def _palette(options: ThermalOptions, seen: list[Tensor]) -> str | None:
+    if options.palette != "auto":
+        return options.palette
+    return GRAY if not seen or len(seen[0]) == 1 else recognise(seen)
+
+
+def _limits(
+    info: VideoInfo,
+    span: RangeMode | tuple[float, float],
+    palette: str | None,
+    *,
+    first: int,
+    stop: int | None,
+) -> tuple[float, float]:
+    """What becomes black and white, as parts of the full scale; at the beginning, where it is adaptive."""
+    if isinstance(span, tuple):
+        top = 2**info.bit_depth - 1
+        return span[0] / top, span[1] / top
+    if span == "full":
+        return 0.0, 1.0
+    read = _reader_of(palette or GRAY)
+    frames = _sample(info, _RANGE_SAMPLES, grey=palette in (GRAY, None), first=first, stop=stop)
+    return _robust_range([read(frame) for frame in frames]) if frames else (0.0, 1.0)
 
 
 def _reader_of(palette: str) -> Callable[[Tensor], Tensor]:
