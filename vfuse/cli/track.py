@@ -10,7 +10,7 @@ import typer
 
 from vfuse.cli import _options as o
 from vfuse.cli._console import Console
-from vfuse.errors import UsageError
+from vfuse.errors import InputError, UsageError
 
 WHAT = "What is found"
 TRUTH = "Files"
@@ -36,7 +36,8 @@ DetectorName = Annotated[
         "--detector",
         metavar="NAME",
         autocompletion=_complete,
-        help="hog: people by their outline; hot: warm upright blobs, for infrared and fused video.",
+        help="hog: people by their outline; hot: warm upright blobs, for infrared and fused; onnx:FILE: a "
+        "YOLO-family, DETR or RF-DETR export of yours.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -49,6 +50,21 @@ Enlarge = Annotated[
         metavar="X",
         help="hog: enlarge frames first; people must then be 72 pixels tall. Default: 1.5.",
         rich_help_panel=WHAT,
+    ),
+]
+ClassNames = Annotated[
+    str | None,
+    typer.Option(
+        "--classes",
+        metavar="LIST|FILE",
+        help="onnx: names of its classes in order. Default: those in the file.",
+        rich_help_panel=WHAT,
+    ),
+]
+Keep = Annotated[
+    str | None,
+    typer.Option(
+        "--keep", metavar="LIST", help="Track these classes alone. Default: all.", rich_help_panel=WHAT
     ),
 ]
 Remember = Annotated[
@@ -116,6 +132,8 @@ def track(
     versus: Versus = None,
     detector: DetectorName = "hog",
     enlarge: Enlarge = None,
+    classes: ClassNames = None,
+    keep: Keep = None,
     remember: Remember = 1.0,
     gt: Gt = None,
     mot: Mot = None,
@@ -151,7 +169,8 @@ def track(
     options = TrackOptions(
         detector=detector,
         enlarge=enlarge,
-        tracker=TrackerOptions(remember=remember),
+        classes=_names(classes),
+        tracker=TrackerOptions(remember=remember, keep=_names(keep)),
         truth=gt,
         mot=mot,
         annotated=out,
@@ -167,3 +186,14 @@ def track(
         write_page(report, found, detector=detector, versus=count)
     facts = {"schema_version": 1, "detector": detector} | data(found, versus=count)
     console.result(facts, table(found, versus=count))
+
+
+def _names(told: str | None) -> tuple[str, ...]:
+    """Names from a list with commas, or from the lines of a file."""
+    if told is None:
+        return ()
+    try:
+        text = Path(told).read_text(encoding="utf-8") if Path(told).is_file() else told.replace(",", "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read as names ({error})", where=told) from error
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

@@ -31,6 +31,7 @@ class TrackOptions:
     Attributes:
         detector: name as of `load_detector`.
         enlarge: how far the frames are enlarged for the detector; None for its own choice.
+        classes: names of the detector's classes in order; () for those it knows itself.
         tracker: settings of ByteTrack.
         truth: ground truth of all videos, in one of the forms of `read_truth`.
         mot: MOTChallenge text; a folder of NAME.txt where there are several videos.
@@ -41,6 +42,7 @@ class TrackOptions:
 
     detector: str = "hog"
     enlarge: float | None = None
+    classes: tuple[str, ...] = ()
     tracker: TrackerOptions = field(default_factory=TrackerOptions)
     truth: Path | None = None
     mot: Path | None = None
@@ -95,7 +97,7 @@ def track_videos(
     if not videos:
         raise UsageError("no video to track")
     _check_outputs(videos, options)
-    detector = load_detector(options.detector, enlarge=options.enlarge)
+    detector = load_detector(options.detector, enlarge=options.enlarge, classes=options.classes)
     infos = [probe(video) for video in videos]
     names = names_of(videos)
     count = common_length(infos)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from vfuse.errors import UsageError
 from vfuse.registry import Registry
 from vfuse.track.boxes import Detections, Pixels
 
@@ -26,33 +27,65 @@ class Detector(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked of a detector besides its name.
+
+    Attributes:
+        argument: what followed the colon, such as the file of `onnx:FILE`; "" for nothing.
+        enlarge: how far frames are to be enlarged for it; None for its own choice.
+        classes: names of its classes in order; () for those it knows itself.
+    """
+
+    argument: str = ""
+    enlarge: float | None = None
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorEntry:
     """A detector that can be asked for.
 
     Attributes:
         name: its name.
-        build: makes it; takes how far frames are to be enlarged for it, None for its own choice.
+        build: makes it.
         summary: what it is good for, in a line.
         origin: who published the method and, if it has any, under which licence its numbers are.
+        argument: what must follow its name and a colon, such as "FILE"; "" for nothing.
+        enlarges: whether it can enlarge frames.
+        named: whether its classes can be named.
     """
 
     name: str
-    build: Callable[[float | None], Detector]
+    build: Callable[[Request], Detector]
     summary: str
     origin: str
+    argument: str = ""
+    enlarges: bool = False
+    named: bool = False
 
 
 DETECTORS: Registry[DetectorEntry] = Registry("detector", package="vfuse.track.detectors")
 
 
-def load_detector(name: str, *, enlarge: float | None = None) -> Detector:
-    """The detector of a name that `DETECTORS` lists, such as "hog" or "hot".
+def load_detector(name: str, *, enlarge: float | None = None, classes: tuple[str, ...] = ()) -> Detector:
+    """The detector of a name that `DETECTORS` lists, such as "hog", "hot" or "onnx:FILE".
 
     Args:
         name: which.
         enlarge: how far frames are enlarged so that small people are found; None for its own choice.
+        classes: names of its classes in order; () for those it knows itself.
 
     Raises:
-        UsageError: unknown name, or it does not enlarge.
+        UsageError: unknown name, no file where one is needed, or it does not enlarge or name classes.
+        WeightsError: its file cannot be used.
     """
-    return DETECTORS[name].build(enlarge)
+    kind, _, argument = name.partition(":")
+    entry = DETECTORS[kind]
+    if bool(argument) != bool(entry.argument):
+        written = f"{kind}:{entry.argument}" if entry.argument else kind
+        raise UsageError(f"detector {name!r} is not complete", todo=f"Write it as {written}")
+    if enlarge is not None and not entry.enlarges:
+        raise UsageError(f"{kind} does not enlarge frames", todo="--enlarge is for hog")
+    if classes and not entry.named:
+        raise UsageError(f"{kind} knows its classes itself", todo="--classes is for onnx")
+    return entry.build(Request(argument=argument, enlarge=enlarge, classes=classes))

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from vfuse.track.boxes import Detections, Pixels, detections, overlaps
-from vfuse.track.detectors._registry import DETECTORS, DetectorEntry
+from vfuse.track.detectors._registry import DETECTORS, DetectorEntry, Request
 
 _CELL, _BLOCK, _BINS = 8, 16, 9
 _WINDOW = (48, 96)
@@ -130,12 +130,16 @@ def _edge_weights() -> Tensor:
     return torch.stack(weights) * bell
 
 
-def build(enlarge: float | None) -> Hog:
+def build(request: Request) -> Hog:
     """The detector with OpenCV's coefficients."""
     with as_file(files("vfuse.track.detectors").joinpath("daimler.npy")) as path:
         numbers = torch.from_numpy(np.load(path))
     kernel = numbers[:-1].reshape(_ACROSS, _DOWN, 4 * _BINS).permute(2, 1, 0)[None].contiguous()
-    return Hog(kernel=kernel, bias=float(numbers[-1]), enlarge=_ENLARGE if enlarge is None else enlarge)
+    return Hog(
+        kernel=kernel,
+        bias=float(numbers[-1]),
+        enlarge=_ENLARGE if request.enlarge is None else request.enlarge,
+    )
 
 
 DETECTORS.add(
@@ -144,5 +148,6 @@ DETECTORS.add(
         build=build,
         summary="people by their outline, at least 48 pixels tall; no download",
         origin="Dalal and Triggs, CVPR 2005; coefficients from OpenCV 4, Apache-2.0",
+        enlarges=True,
     )
 )

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vfuse.errors import UsageError
 from vfuse.track.boxes import Detections, Pixels, detections
-from vfuse.track.detectors._registry import DETECTORS, DetectorEntry
+from vfuse.track.detectors._registry import DETECTORS, DetectorEntry, Request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +73,9 @@ class Hot:
         return scores
 
 
-def build(enlarge: float | None) -> Hot:
-    """The detector; raises UsageError for a size, of which it does not depend."""
-    if enlarge is not None:
-        raise UsageError("hot does not enlarge frames", todo="--enlarge is for hog")
+def build(request: Request) -> Hot:
+    """The detector; nothing can be asked of it."""
+    del request
     return Hot()
 
 
