@@ -13,7 +13,19 @@ import vfuse
 PACKAGE = Path(vfuse.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BASE = {"errors", "registry", "clip", "windows", "colour", "device", "prefetch", "download", "extras", ""}
+BASE = {
+    "errors",
+    "registry",
+    "clip",
+    "windows",
+    "colour",
+    "device",
+    "prefetch",
+    "download",
+    "checkpoints",
+    "extras",
+    "",
+}
 TOOLS = {"io", "models", "metrics"}
 # What each part may import besides itself. Files not named here join parts: pipeline, evaluate, report.
 MAY_IMPORT = {

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from _server import serve
 from _temcoco_literal import golden_inputs, noise
 from torch import Tensor
+from typer.testing import CliRunner
 
+from vfuse.checkpoints import CHECKPOINTS
+from vfuse.cli.main import app
 from vfuse.errors import WeightsError
 from vfuse.train import _teachers
 from vfuse.train._teachers import DinoV2, Vgg19, dinov2, load_teacher, vgg19
@@ -230,18 +235,45 @@ def test_dinov2_grids(small_dino: DinoV2) -> None:
 
 def test_missing_teachers_say_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VFUSE_DATA_DIR", str(tmp_path))
-    for load, url in ((vgg19, _teachers.VGG_URL), (dinov2, _teachers.DINO_URL)):
-        with pytest.raises(WeightsError, match=url):
+    for load, name in ((vgg19, "vgg19"), (dinov2, "dinov2")):
+        with pytest.raises(WeightsError, match=f"vfuse weights pull {name} .*{CHECKPOINTS[name].url}"):
             load()
 
 
-def test_a_checkpoint_on_disk_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way through the file, with a VGG19 narrow enough to write out."""
-    monkeypatch.setenv("VFUSE_DATA_DIR", str(tmp_path))
+def test_a_pulled_checkpoint_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way from a host through the command line to the teacher, with a VGG19 narrow enough to write."""
+    monkeypatch.setenv("VFUSE_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.setattr(Vgg19, "WIDTHS", ((2, 2), (2, 2), (2,) * 4, (2,) * 4, (512,) * 4))
     monkeypatch.setattr(_teachers.nn, "Linear", lambda i, o: torch.nn.Conv2d(1, 1, 1))
     whole = Vgg19()
-    (tmp_path / "teachers").mkdir()
-    torch.save(whole.state_dict(), tmp_path / "teachers" / _teachers.VGG_FILE)
+    torch.save(whole.state_dict(), tmp_path / "vgg.pth")
+    content = (tmp_path / "vgg.pth").read_bytes()
+    known = CHECKPOINTS["vgg19"]
+    with serve() as host:
+        host.files[f"/{known.file}"] = content
+        pull = ["weights", "pull", "vgg19", "--mirror", host.url]
+        refused = CliRunner().invoke(app, pull)
+        assert refused.exit_code == WeightsError.exit_code
+        assert "another file" in refused.stderr
+        with pytest.raises(WeightsError, match="not on this machine"):
+            vgg19()
+        right = replace(known, sha256=hashlib.sha256(content).hexdigest()[:8])
+        monkeypatch.setitem(CHECKPOINTS._entries, "vgg19", right)
+        assert CliRunner().invoke(app, pull).stdout.strip() == f"vgg19: {right.path}"
+        asked = len(host.asked)
+        assert CliRunner().invoke(app, pull).exit_code == 0
+        assert len(host.asked) == asked  # what is there and right is left alone
     frames = torch.rand(1, 3, 16, 16)
     torch.testing.assert_close(vgg19()(frames), whole(frames))
+    right.path.write_bytes(content[:-1])
+    with pytest.raises(WeightsError, match="damaged"):
+        vgg19()
+
+
+def test_checkpoints_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VFUSE_DATA_DIR", str(tmp_path))
+    listed = CliRunner().invoke(app, ["weights", "list"]).stdout
+    assert [line.split()[:3] for line in listed.splitlines() if "teacher" in line] == [
+        ["vgg19", "not", "here"],
+        ["dinov2", "not", "here"],
+    ]

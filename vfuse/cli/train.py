@@ -39,6 +39,15 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, as in optim.lr=1e-4. Repeatable."),
 ]
+Distill = Annotated[
+    str | None,
+    typer.Option(
+        "--distill",
+        metavar="none|vgg|dino|both",
+        help="Teachers that guide TemCoCo's features; vfuse weights pull vgg19 (or dinov2) brings them.  "
+        "[default: none]",
+    ),
+]
 Run = Annotated[
     Path | None,
     typer.Option("--run", help="Folder of the run; one that exists is resumed.  [default: runs/MODEL]"),
@@ -73,6 +82,7 @@ def train(
     model: TrainedModel = "videofusion-s",
     preset: Preset = "default",
     settings: Settings = None,
+    distill: Distill = None,
     run: Run = None,
     fresh: Fresh = False,
     init: Init = None,
@@ -113,7 +123,8 @@ def train(
     from vfuse.train._validate import validator
 
     recipe = RECIPES[model]
-    config = override(recipe.preset(preset), settings or [])
+    teachers = [f"loss.distill={distill}"] if distill else []
+    config = override(recipe.preset(preset), [*(settings or []), *teachers])
     if init is not None:
         config = replace(config, init=named(init).sha256)
     clips = load_clips(data, cache, skip_bad=skip_bad, console=console)

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 
 def _complete(incomplete: str) -> Iterator[str]:
+    from vfuse.checkpoints import CHECKPOINTS
     from vfuse.models._weights import choices
 
-    return (choice.name for choice in choices() if choice.weights and choice.name.startswith(incomplete))
+    names = [choice.name for choice in choices() if choice.weights] + CHECKPOINTS.names()
+    return (name for name in names if name.startswith(incomplete))
 
 
 Name = Annotated[
@@ -49,11 +51,20 @@ def register(app: typer.Typer) -> None:
 
 def list_weights(as_json: o.AsJson = False) -> None:
     """List all weights: shipped, downloaded, imported, and those that can be pulled."""
+    from dataclasses import asdict
+
+    from vfuse.checkpoints import CHECKPOINTS
     from vfuse.models._weights import choices, user_dir
 
     rows = [describe(choice) for choice in choices() if choice.weights]
+    others = [{**asdict(c), "here": c.path.is_file(), "path": str(c.path)} for c in CHECKPOINTS]
     lines = [_line(row) for row in rows] or ["no weights"]
-    data = {"schema_version": 1, "user_dir": str(user_dir()), "weights": rows}
+    lines += [
+        f"{c['name']:26} {'downloaded' if c['here'] else 'not here':10} {'':>8}  "
+        f"licence {c['licence']}; {c['used_for']}"
+        for c in others
+    ]
+    data = {"schema_version": 1, "user_dir": str(user_dir()), "weights": rows, "checkpoints": others}
     Console(as_json=as_json).result(data, "\n".join([*lines, f"downloads and imports lie in {user_dir()}"]))
 
 
@@ -111,10 +122,16 @@ def pull_weights(
     quiet: o.Quiet = False,
 ) -> None:
     """Download weights and verify them; published checkpoints come from their authors and are converted."""
+    from vfuse.checkpoints import CHECKPOINTS
+    from vfuse.checkpoints import pull as pull_checkpoint
     from vfuse.models._pull import address, pull
     from vfuse.models._weights import choose, locate
 
     console = Console(quiet=quiet, as_json=as_json)
+    if name in CHECKPOINTS:
+        with _bytes_shown(console) as progress:
+            path = pull_checkpoint(name, mirror=mirror, offline=offline, progress=progress)
+        return console.result({"schema_version": 1, "name": name, "path": str(path)}, f"{name}: {path}")
     choice = choose(name)
     weights = choice.weights
     if weights and weights.git and locate(weights) is None:

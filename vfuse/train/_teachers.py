@@ -15,15 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.download import data_dir
-from vfuse.errors import WeightsError
+from vfuse.checkpoints import require
 from vfuse.models._convert import read_checkpoint
 from vfuse.models._load import check_state
-
-VGG_FILE = "vgg19-dcbb9e9d.pth"
-VGG_URL = f"https://download.pytorch.org/models/{VGG_FILE}"
-DINO_FILE = "dinov2_vitl14_pretrain.pth"
-DINO_URL = f"https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/{DINO_FILE}"
 
 
 class Vgg19(nn.Module):
@@ -158,30 +152,18 @@ def load_teacher(teacher: nn.Module, state: Mapping[str, Tensor], *, where: Path
     return teacher.eval().requires_grad_(False)
 
 
-def teacher_file(name: str, url: str) -> Path:
-    """Where the user keeps a teacher's checkpoint.
-
-    Raises:
-        WeightsError: it is not there; says where to get it and where to put it.
-    """
-    path = data_dir() / "teachers" / name
-    if not path.is_file():
-        raise WeightsError("is not on this machine", where=path, todo=f"Download {url} to that place")
-    return path
-
-
 def vgg19() -> nn.Module:
     """VGG19 from the user's checkpoint; raises WeightsError without one."""
-    return _from_file(Vgg19, VGG_FILE, VGG_URL)
+    return _from_file(Vgg19, "vgg19")
 
 
 def dinov2() -> nn.Module:
     """DINOv2 ViT-L/14 from the user's checkpoint; raises WeightsError without one."""
-    return _from_file(DinoV2, DINO_FILE, DINO_URL)
+    return _from_file(DinoV2, "dinov2")
 
 
-def _from_file(kind: type[nn.Module], name: str, url: str) -> nn.Module:
-    path = teacher_file(name, url)
+def _from_file(kind: type[nn.Module], name: str) -> nn.Module:
+    path = require(name)
     with torch.device("meta"):  # the checkpoint brings the memory
         teacher = kind()
     return load_teacher(teacher, read_checkpoint(path), where=path)
