@@ -1,6 +1,7 @@
 """Tracks: the measures by hand, the detectors on what they must find, files, and the command as a whole."""
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,9 +13,10 @@ from vfuse.errors import InputError
 from vfuse.io.sample import render_sample
 from vfuse.track.boxes import Detections, Tracks, detections, overlaps
 from vfuse.track.detectors import DETECTORS, Request, load_detector
-from vfuse.track.mot import TruthFrame, mot_file, read_truth
+from vfuse.track.mot import MOT_CLASSES, Truth, TruthFrame, mot_file, read_truth
 from vfuse.track.movement import MovementCounter
 
+ANY_TRUTH = Truth(Path("gt.txt"), 1, False, MOT_CLASSES, {})
 A, B, FAR, CAR = (10, 10, 20, 40), (60, 10, 70, 40), (200, 200, 210, 230), (300, 10, 340, 30)
 
 
@@ -39,7 +41,7 @@ def test_accuracy_by_hand():
     pytest.importorskip("trackers")
     from vfuse.track.accuracy import AccuracyCounter
 
-    counter = AccuracyCounter(["person"])
+    counter = AccuracyCounter(["person"], truth=ANY_TRUTH)
     frames = [{"t1": A, "t2": B, "t4": FAR}, {"t1": A, "t2": B}, {"t1": A}, {"t1": A, "t3": B}]
     for frame in frames:
         counter.add(truth(A, B), tracked(**frame))
@@ -58,7 +60,7 @@ def test_what_does_not_count_is_neither_right_nor_wrong(kind, counted):
     pytest.importorskip("trackers")
     from vfuse.track.accuracy import AccuracyCounter
 
-    counter = AccuracyCounter(["person"])
+    counter = AccuracyCounter(["person"], truth=ANY_TRUTH)
     counter.add(truth(A, CAR, classes=[1, kind], counted=[True, counted]), tracked(t1=A, t2=CAR))
     assert (counter.result().precision, counter.result().boxes) == (1, 1)
     counter.add(truth(A), tracked(t1=A, t2=CAR))  # nothing is there now: a false alarm

@@ -16,10 +16,11 @@ import numpy as np
 
 from vfuse.extras import need
 from vfuse.track.boxes import Floats, Integers, Tracks, overlaps
-from vfuse.track.mot import MOT_CLASSES, TruthFrame
+from vfuse.track.mot import Truth, TruthFrame
 
 _SAME = 0.5  # IoU from which a box lies on an object (MOTChallenge)
 _TINY = 1e-9
+_NO_NUMBER = -1  # of a class that the truth does not know
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,21 +57,21 @@ class AccuracyCounter:
 
     Args:
         labels: names of the detector's classes; objects of other classes do not count.
+        truth: what the comparison is with; it knows what its class numbers mean.
         keep: names that the tracker kept; () for all of them.
 
     Raises:
         UsageError: the package `trackers` is missing.
     """
 
-    def __init__(self, labels: Sequence[str], *, keep: Sequence[str] = ()) -> None:
+    def __init__(self, labels: Sequence[str], *, truth: Truth, keep: Sequence[str] = ()) -> None:
         self._measures = need("trackers.eval", what="the comparison with ground truth", extra="track")
         self._assign = need(
             "scipy.optimize", what="the comparison with ground truth", extra="track"
         ).linear_sum_assignment
-        wanted = set(keep) or set(labels)
-        self._numbers = [number for number, name in MOT_CLASSES.items() if name in wanted]
-        by_name = {name: number for number, name in MOT_CLASSES.items()}
-        self._label_numbers = np.array([by_name.get(label, 0) for label in labels])
+        self._numbers = truth.numbers_of(keep or labels)
+        numbers = [truth.numbers_of([label]) for label in labels]
+        self._label_numbers = np.array([several[0] if several else _NO_NUMBER for several in numbers])
         self._truths: list[Integers] = []
         self._tracks: list[Integers] = []
         self._likeness: list[Floats] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,8 @@ MOT_CLASSES = {
 """Class numbers of MOT16, MOT17 and MOT20, with COCO's names where there are any."""
 
 PERSON = 1
+_SYNONYMS = {"pedestrian": "person", "people": "person", "human": "person"}
+_LABELS = "labels.txt"
 _NUMBERS = {name: number for number, name in MOT_CLASSES.items()}
 _COLUMNS = (6, 10)  # of the MOTChallenge: frame, id, box; then flag or score, class, visibility
 _SINGLE = 4  # of LasHeR, RGBT234 and GTOT: one box a line, one line a frame
@@ -66,12 +68,31 @@ class Truth:
         path: the file.
         num_frames: number of the last frame that it speaks of.
         single: one object, told of in every frame, as in LasHeR.
+        classes: what the numbers of classes mean.
     """
 
     path: Path
     num_frames: int
     single: bool
+    classes: Mapping[int, str]
     _rows: dict[int, Floats]
+
+    def numbers_of(self, labels: Collection[str]) -> list[int]:
+        """The class numbers that mean one of these labels; people have several names."""
+        wanted = {_name(label) for label in labels}
+        return [number for number, name in self.classes.items() if _name(name) in wanted]
+
+    def check_classes(self, labels: Collection[str]) -> None:
+        """Refuse a truth in which nothing counts for a detector of these labels; raises InputError."""
+        numbers = self.numbers_of(labels)
+        every = np.concatenate(list(self._rows.values()) or [np.zeros((0, 9))])
+        if not (np.isin(every[:, 7], numbers) & (every[:, 6] != 0)).any():
+            there = ", ".join(f"{number:g}" for number in np.unique(every[:, 7])) or "none"
+            raise InputError(
+                f"has no box of {', '.join(labels)} that counts; its classes are {there}",
+                where=self.path,
+                todo=f"Name the classes in a {_LABELS} beside it, a line `number name` for each",
+            )
 
     def frame(self, index: int) -> TruthFrame:
         """The truth of frame `index`, from 0."""
@@ -111,7 +132,8 @@ def read_truth(path: Path) -> Truth:
     Lines of 6 to 10 columns are `frame,id,left,top,width,height[,flag,class,visibility,…]` (MOTChallenge,
     VT-MOT); a flag of 0 means that the object does not count. Lines of 4 columns are `left,top,width,height`,
     one for each frame (LasHeR); a box of zeros or NaN means that the object is absent. Commas, blanks and
-    tabs separate.
+    tabs separate. Classes have the numbers of the MOTChallenge, unless a labels.txt beside the file (as CVAT
+    writes it) names them: a line `name`, counted from 1, or `number name` for each.
 
     Raises:
         InputError: unreadable or empty, a line with other columns or that is not numbers, an identity twice
@@ -133,8 +155,26 @@ def read_truth(path: Path) -> Truth:
         if row is not None:
             rows.setdefault(int(row[0]), []).append(row)
     whole = {frame: np.stack(several) for frame, several in sorted(rows.items())}
-    last = len(lines) if single else max(whole)
-    return Truth(path, last, single, whole) if single else _distinct(Truth(path, last, False, whole), lines)
+    truth = Truth(path, len(lines) if single else max(whole), single, _classes(path), whole)
+    return truth if single else _distinct(truth, lines)
+
+
+def _classes(path: Path) -> Mapping[int, str]:
+    labels = path.with_name(_LABELS)
+    if labels == path or not labels.is_file():
+        return MOT_CLASSES
+    named: dict[int, str] = {}
+    for place, line in enumerate(labels.read_text(encoding="utf-8-sig").splitlines(), 1):
+        number, _, name = line.strip().partition(" ")
+        if name and number.isdecimal():
+            named[int(number)] = name.strip()
+        elif line.strip():
+            named[place] = line.strip()
+    return named
+
+
+def _name(label: str) -> str:
+    return _SYNONYMS.get(label.lower(), label.lower())
 
 
 def _cells(line: str) -> list[str]:

@@ -102,6 +102,8 @@ def track_videos(
     names = names_of(videos)
     count = common_length(infos)
     truth = None if options.truth is None else _checked_truth(options.truth, infos, count)
+    if truth is not None:
+        truth.check_classes(options.tracker.keep or detector.labels)
     counters = [_Counter(detector, options, truth) for _ in videos]
     first = 0
     with ExitStack() as opened:
@@ -127,7 +129,7 @@ class _Counter:
         self._movement, self._trails = MovementCounter(), TrailCounter()
         self._truth = truth
         keep = options.tracker.keep
-        self._accuracy = None if truth is None else AccuracyCounter(detector.labels, keep=keep)
+        self._accuracy = None if truth is None else AccuracyCounter(detector.labels, truth=truth, keep=keep)
 
     def add(self, frame: TrackedFrame, first: int) -> None:
         self._movement.add(frame.found, frame.tracks)
