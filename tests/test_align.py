@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from vfuse.align import fit_views, preview
+from vfuse.align._evidence import gather, peaks
+from vfuse.align._newton import climb, corner_spread, increment, parameters
 from vfuse.align._structure import structure, visible_area
 from vfuse.align._views import View, corners, project, resize_matrix
 from vfuse.align.fit import common_corners
-from vfuse.align.homography import refine, robust_homography
-from vfuse.align.match import local_matches
+from vfuse.align.homography import examine, refine
 
 W, H = 320, 240
 
@@ -84,22 +85,41 @@ def test_refinement_converges_to_the_true_motion() -> None:
     _, vis = scene(1)
     true = rig(scale=1.02, degrees=0.5, shift=(0.004, -0.006), tilt=0.01)
     moved = cv2.warpPerspective(vis, true, (W, H), borderMode=cv2.BORDER_REPLICATE)
-    before = View.of([moved]), View.of([vis])
-    found = refine(*before, np.eye(3), pixels=W * H, steps=15)
+    views = View.of([moved]), View.of([vis])
+    found = refine(*views, np.eye(3), pixels=W * H)
     assert corner_error(np.eye(3), true, (W, H)) > 1.5
     assert corner_error(found.matrix, true, (W, H)) < 0.25
-    assert found.correlation > refine(*before, np.eye(3), pixels=W * H, steps=0).correlation + 0.1
+    support = examine(*views, found.matrix, pixels=W * H)
+    assert support.inliers.mean() > 0.9
+    assert support.halves < 0.25
+    wrong = examine(*views, rig(scale=1.1, degrees=3, shift=(0.05, 0.02)), pixels=W * H)
+    assert wrong.inliers.mean() < 0.5
 
 
-def test_matches_find_a_shift_to_a_fraction_of_a_pixel() -> None:
+def test_patches_find_a_shift_to_a_fraction_of_a_pixel() -> None:
     ir, vis = scene(2)
     true = rig(scale=1, degrees=0, shift=(2.4 / W, -1.3 / H))
-    views = View.of([seen_by(ir, true)]), View.of([vis])
-    matches = local_matches(*views, np.eye(3), pixels=W * H, patch=40, reach=6)
-    np.testing.assert_allclose(np.median(matches.ir - matches.vis, axis=0), (2.4, -1.3), atol=0.3)
-    robust = robust_homography(matches, start=np.eye(3), threshold=2.0)
-    assert robust is not None
-    assert robust.inliers.mean() > 0.6
+    maps = (View.of([each]).structures() for each in (vis, seen_by(ir, true)))
+    origin, target = peaks(gather(*maps, reach=6), least=0.5)
+    assert len(origin) > 100
+    np.testing.assert_allclose(np.median(target - origin, axis=0), (2.4, -1.3), atol=0.3)
+
+
+def test_a_parameter_step_and_its_homography_are_inverse() -> None:
+    step = np.array([0.01, -0.02, 0.03, 0.005, -0.01, 0.02, 0.004, -0.003])
+    np.testing.assert_allclose(parameters(increment(step, (W, H)), (W, H)), step, atol=1e-12)
+
+
+def test_a_climb_never_ends_lower_and_knows_less_from_fewer_patches() -> None:
+    ir, vis = scene(2)
+    maps = (View.of([each]).structures() for each in (vis, ir))
+    evidence = gather(*maps, reach=6)
+    flat = climb(evidence.only(np.zeros(len(evidence.points), bool)), np.eye(3), (W, H), start=np.zeros(8))
+    assert flat.nats == pytest.approx(0, abs=1e-9)
+    full = climb(evidence, np.eye(3), (W, H), start=np.zeros(8))
+    assert full.nats > 100
+    few = climb(evidence.only(np.arange(len(evidence.points)) % 5 == 0), np.eye(3), (W, H), start=np.zeros(8))
+    assert corner_spread(few.curvature, (W, H)) > 1.3 * corner_spread(full.curvature, (W, H))
 
 
 @pytest.mark.parametrize(

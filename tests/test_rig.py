@@ -22,7 +22,7 @@ GEOMETRY = Geometry(
     error=1.2,
     spread=0.4,
     stability=1.1,
-    correlation=0.3,
+    evidence=90.0,
     overlap=0.8,
 )
 

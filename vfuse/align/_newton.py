@@ -1,4 +1,4 @@
-"""The normal equations of registration on structure maps, and what they say about certainty.
+"""Climb to the likeliest homography on the evidence of all patches, and say how certain it is.
 
 Parameters are those of a homography near the identity, in coordinates of unit size about the frame's centre:
     ( 1 + p0   p1     p2 )
@@ -10,106 +10,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vfuse.align._structure import Array, Structure
-from vfuse.align._views import Matrix, corners
+from vfuse.align._evidence import Evidence
+from vfuse.align._structure import Array
+from vfuse.align._views import Matrix, corners, project
 
-_INDEPENDENT = (
-    1 / 200
-)  # of the map values count as independent: maps are smooth, and so are their disagreements
 _PRIOR = np.array(
     [0.02, 0.02, 0.02, 0.02]
 )  # expected aspect, shear and both perspectives, as shares of the size
-_BLOCK = 16  # pixels: regions whose disagreement is taken as independent
+_LOOSE = 1e-3  # precision of everything else: none to speak of, but even a blank picture can be solved for
+_STEPS = 12
+_TRIES = 6  # each with eight times the damping
+_ENOUGH = 1e-3  # nats: a smaller gain ends the climb
+_FLAT = 0.01  # nats/pixel^2: curvature given to patches that say nothing, so that steps stay bounded
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Sums over the area that both views show; everything a step and its certainty need.
+class Summit:
+    """Where a climb ended.
 
     Attributes:
-        normal: (8, 8) Gauss-Newton matrix of the visible maps.
-        blocks: (B, 2, 8) products of the derivatives with visible and infrared maps, by picture region.
-        vis_energy, ir_energy, joint: sums of squares and of products of the maps.
-        common: pixels both views show.
-        overlap: the same as a share of the visible frame.
+        step: (8,) parameters.
+        nats: log posterior, relative to patches that say nothing and to a similarity.
+        curvature: (8, 8) negative Hessian of it.
     """
 
-    normal: NDArray[np.float64]
-    blocks: NDArray[np.float64]
-    vis_energy: float
-    ir_energy: float
-    joint: float
-    common: float
-    overlap: float
-
-    @property
-    def correlation(self) -> float:
-        """Of the maps, in [-1, 1]."""
-        return self.joint / float(np.sqrt(max(self.vis_energy * self.ir_energy, 1e-9)))
-
-    @property
-    def gain(self) -> float:
-        """How strongly the infrared repeats the visible's structure, least squares."""
-        return max(self.joint / max(self.vis_energy, 1e-9), 1e-3)
-
-
-@dataclass(frozen=True)
-class Template:
-    """The visible maps and their derivative by each parameter.
-
-    Attributes:
-        structures: of each frame.
-        jacobians: (8, 4, H, W) for each frame.
-    """
-
-    structures: list[Structure]
-    jacobians: list[Array]
-
-    @classmethod
-    def of(cls, structures: list[Structure]) -> Template:
-        """Derive the maps of the visible frames."""
-        height, width = structures[0].mask.shape
-        half = max(width, height) / 2
-        x = ((np.arange(width, dtype=np.float32) - (width - 1) / 2) / half)[None, :]
-        y = ((np.arange(height, dtype=np.float32) - (height - 1) / 2) / half)[:, None]
-        jacobians: list[Array] = []
-        for each in structures:
-            gx = np.stack([cv2.Sobel(m, cv2.CV_32F, 1, 0, scale=1 / 8) for m in each.maps]) * half
-            gy = np.stack([cv2.Sobel(m, cv2.CV_32F, 0, 1, scale=1 / 8) for m in each.maps]) * half
-            radial = gx * x + gy * y
-            parts = (gx * x, gx * y, gx, gy * x, gy * y, gy, -radial * x, -radial * y)
-            jacobians.append(np.stack(parts).astype(np.float32))
-        return cls(structures, jacobians)
-
-    def compare(self, ir: list[Structure]) -> Sums:
-        """Compare with the infrared maps, already warped into the visible frame."""
-        normal, products = np.zeros((8, 8)), 0.0
-        vis_energy = ir_energy = joint = common = 0.0
-        for vis, other, jacobian in zip(self.structures, ir, self.jacobians, strict=True):
-            both = vis.mask * other.mask
-            shown, seen, slope = vis.maps * both, other.maps * both, jacobian * both
-            flat = slope.reshape(8, -1)
-            normal += flat @ flat.T
-            products = products + np.stack([_by_block((slope * maps).sum(1)) for maps in (shown, seen)], 1)
-            vis_energy += float((shown * shown).sum())
-            ir_energy += float((seen * seen).sum())
-            joint += float((shown * seen).sum())
-            common += float(both.sum())
-        total = sum(each.mask.size for each in self.structures)
-        return Sums(normal, np.asarray(products), vis_energy, ir_energy, joint, common, common / total)
-
-
-def _by_block(values: Array) -> NDArray[np.float64]:
-    """Sum (8, H, W) over blocks: (B, 8)."""
-    height, width = values.shape[1:]
-    pad = ((0, 0), (0, -height % _BLOCK), (0, -width % _BLOCK))
-    padded = np.pad(values, pad).astype(np.float64)
-    rows, columns = padded.shape[1] // _BLOCK, padded.shape[2] // _BLOCK
-    return padded.reshape(8, rows, _BLOCK, columns, _BLOCK).sum((2, 4)).reshape(8, -1).T
+    step: NDArray[np.float64]
+    nats: float
+    curvature: NDArray[np.float64]
 
 
 def increment(step: NDArray[np.float64], size: tuple[int, int]) -> Matrix:
@@ -118,38 +48,133 @@ def increment(step: NDArray[np.float64], size: tuple[int, int]) -> Matrix:
     return unit @ (np.eye(3) + np.append(step, 0.0).reshape(3, 3)) @ np.linalg.inv(unit)
 
 
-def cost(sums: Sums, matrix: Matrix, size: tuple[int, int]) -> float:
-    """Minus twice the log posterior: residual with gain and noise profiled out, and the prior."""
-    if sums.correlation <= 0 or sums.common < 100:
-        return float("inf")
-    return _values(sums) * float(np.log(1 - sums.correlation**2)) + float((_oddity(matrix, size) ** 2).sum())
+def parameters(motion: Matrix, size: tuple[int, int]) -> NDArray[np.float64]:
+    """(8,) the inverse of `increment`."""
+    unit = _unit(size)
+    local = np.linalg.inv(unit) @ motion @ unit
+    return (local / local[2, 2] - np.eye(3)).ravel()[:8]
 
 
-def newton_step(sums: Sums, matrix: Matrix, size: tuple[int, int]) -> NDArray[np.float64]:
-    """The visible-side motion that best explains the infrared: `matrix @ inv(increment(step))` is better."""
-    precision = 1 / _noise(sums)
-    normal = sums.normal * precision + _PICK.T @ _PICK + 1e-9 * np.trace(sums.normal) * precision * np.eye(8)
-    towards = sums.blocks.sum(0)
-    slope = (towards[1] / sums.gain - towards[0]) * precision + _PICK.T @ _oddity(matrix, size)
-    return np.linalg.solve(normal, slope)
+def climb(evidence: Evidence, matrix: Matrix, size: tuple[int, int], *, start: NDArray[np.float64]) -> Summit:
+    """Damped Newton steps (Levenberg and Marquardt) to a maximum of the log posterior.
+
+    Args:
+        evidence: gathered with the infrared seen through `matrix`.
+        matrix: visible pixels of the level to infrared pixels.
+        size: (width, height) of the level.
+        start: (8,) parameters to begin from.
+    """
+    slopes = _slopes(evidence)
+    step, nats = start, _posterior(evidence, matrix, size, start)
+    damping = 1e-3
+    for _ in range(_STEPS):
+        normal, towards = _equations(evidence, slopes, matrix, size, step)
+        for _ in range(_TRIES):
+            move = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), towards)
+            higher = _posterior(evidence, matrix, size, step + move)
+            if higher > nats:
+                break
+            damping *= 8
+        else:
+            break
+        gain, step, nats = higher - nats, step + move, higher
+        damping = max(damping / 8, 1e-4)
+        if gain < _ENOUGH:
+            break
+    return Summit(step, nats, _equations(evidence, slopes, matrix, size, step)[0])
 
 
-def corner_spread(sums: Sums, size: tuple[int, int]) -> float:
-    """Expected corner error in pixels of the level: a sandwich estimate over picture regions."""
-    if sums.correlation <= 0 or sums.common < 100:
-        return float("inf")
-    pull = sums.blocks[:, 1] / sums.gain - sums.blocks[:, 0]
-    pull = pull - pull.mean(0)
-    prior = _PICK.T @ _PICK * _noise(sums)
-    bread = np.linalg.pinv(sums.normal + prior)
-    covariance = bread @ (pull.T @ pull + prior) @ bread
-    half = max(size) / 2
-    x, y = ((corners(size) - (np.array(size) - 1) / 2) / half).T
-    zero, one = np.zeros(4), np.ones(4)
-    along_x = np.stack([x, y, one, zero, zero, zero, -x * x, -x * y], 1) * half
-    along_y = np.stack([zero, zero, zero, x, y, one, -x * y, -y * y], 1) * half
+def corner_spread(curvature: NDArray[np.float64], size: tuple[int, int]) -> float:
+    """Expected corner error in pixels of the level, of the Gaussian that the posterior looks like."""
+    covariance = np.linalg.inv(curvature)
+    along_x, along_y = _motions(corners(size), size)
     variance = sum(np.einsum("ij,jk,ik->i", part, covariance, part) for part in (along_x, along_y))
     return float(np.sqrt(np.mean(variance)))
+
+
+def _slopes(evidence: Evidence) -> Array:
+    """(5, P, S, S) derivatives of the surfaces by the shift: x, y, xx, yy, xy."""
+    y, x = np.gradient(evidence.nats, axis=(1, 2))
+    return np.stack([x, y, np.gradient(x, axis=2), np.gradient(y, axis=1), np.gradient(x, axis=1)])
+
+
+def _equations(
+    evidence: Evidence, slopes: Array, matrix: Matrix, size: tuple[int, int], step: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(8, 8) curvature, made positive patch by patch, and (8,) slope."""
+    gx, gy, xx, yy, xy = _look(slopes, _shifts(evidence, step, size))
+    xx, yy, xy = _bent_down(xx, yy, xy)
+    mx, my = _motions(evidence.points, size)
+    mixed = (mx.T * xy) @ my
+    normal = (mx.T * xx) @ mx + (my.T * yy) @ my + mixed + mixed.T + _PICK.T @ _PICK + _LOOSE * np.eye(8)
+    oddity = _oddity(matrix @ increment(step, size), size)
+    return normal, mx.T @ gx + my.T @ gy - _PICK.T @ oddity
+
+
+def _posterior(evidence: Evidence, matrix: Matrix, size: tuple[int, int], step: NDArray[np.float64]) -> float:
+    likelihood = float(_look(evidence.nats[None], _shifts(evidence, step, size)).sum())
+    return likelihood - 0.5 * float((_oddity(matrix @ increment(step, size), size) ** 2).sum())
+
+
+def _shifts(evidence: Evidence, step: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """(P, 2) places (x, y) in the surfaces."""
+    return project(increment(step, size), evidence.points) - evidence.points + evidence.reach
+
+
+def _look(surfaces: Array, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, P) values of (K, P, S, S) surfaces at (P, 2) places (x, y); the rim continues outwards.
+
+    Cubic convolution (Keys, 1981): smooth across the grid, where bilinear interpolation puts a false summit
+    on every grid point of a peak.
+    """
+    last = surfaces.shape[-1] - 1
+    inside = np.clip(places, 0, last - 1e-3)
+    first = inside.astype(int)
+    taps = np.clip(first[:, None, :] + np.arange(-1, 3)[None, :, None], 0, last)  # (P, 4, 2)
+    weights = _keys(inside - first)
+    patch = np.arange(len(places))[:, None, None]
+    around = surfaces[:, patch, taps[:, :, None, 1], taps[:, None, :, 0]]  # (K, P, 4, 4), rows are y
+    return ((around * weights[:, None, :, 0]).sum(-1) * weights[:, :, 1]).sum(-1)
+
+
+def _keys(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P, 4, 2) weights of the four neighbours of (P, 2) fractions."""
+    return np.stack(
+        [
+            ((-0.5 * t + 1) * t - 0.5) * t,
+            (1.5 * t - 2.5) * t * t + 1,
+            ((-1.5 * t + 2) * t + 0.5) * t,
+            (0.5 * t - 0.5) * t * t,
+        ],
+        1,
+    )
+
+
+def _bent_down(
+    xx: NDArray[np.float64], yy: NDArray[np.float64], xy: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], ...]:
+    """The negative of 2 x 2 matrices with all their eigenvalues at least `_FLAT`."""
+    middle, half = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    first, second = (np.maximum(-each, 0) + _FLAT for each in (middle + half, middle - half))
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return (
+        first * cosine**2 + second * sine**2,
+        first * sine**2 + second * cosine**2,
+        (first - second) * cosine * sine,
+    )
+
+
+def _motions(
+    points: NDArray[np.float64], size: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, 8) how each parameter moves each point, in pixels along x and y."""
+    half = max(size) / 2
+    x, y = ((points - (np.array(size) - 1) / 2) / half).T
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    along_x = np.stack([x, y, one, zero, zero, zero, -x * x, -x * y], 1) * half
+    along_y = np.stack([zero, zero, zero, x, y, one, -x * y, -y * y], 1) * half
+    return along_x, along_y
 
 
 def _pick() -> NDArray[np.float64]:
@@ -178,16 +203,6 @@ def _oddity(matrix: Matrix, size: tuple[int, int]) -> NDArray[np.float64]:
         [shape[0, 0] - 1, shape[0, 1], 0, shape[1, 0], shape[1, 1] - 1, 0, *(local[2, :2] / local[2, 2])]
     )
     return _PICK @ steps
-
-
-def _values(sums: Sums) -> float:
-    return _INDEPENDENT * 4 * sums.common
-
-
-def _noise(sums: Sums) -> float:
-    """Variance of one map value about the scaled template, spread over its independent neighbours."""
-    residual = sums.ir_energy - sums.gain * sums.joint
-    return max(residual, 1e-9) / (sums.common * 4) / sums.gain**2 / _INDEPENDENT
 
 
 def _unit(size: tuple[int, int]) -> Matrix:

@@ -2,8 +2,11 @@
 
 The maps follow CFOG (Ye et al., "Fast and robust matching for multimodal remote sensing image registration",
 TGRS 2019), written with circular harmonics: an orientation histogram smoothed over its bins is a short
-Fourier series over the double angle, so four numbers a pixel carry what nine orientation channels do, and
-their sum over the bins is zero, which keeps plain "there is an edge" from matching everything.
+Fourier series over the double angle, so a handful of numbers a pixel carry what nine orientation channels do.
+
+The constants were chosen on training pairs of MSRS and M3SVD by the information that a patch gives about its
+place (the mean log likelihood of the true shift): at 160 x 120, 0.75 nats for a patch with the customary
+smoothing, linear strength and two harmonics, 1.5 with what is here.
 """
 
 from __future__ import annotations
@@ -20,11 +23,12 @@ Array: TypeAlias = NDArray[Any]  # float32; what cv2 returns is typed no closer
 _BLACK = 2 / 255  # brightest value of a black bar, after compression
 _CONVEX = 0.97  # share of its convex hull that a picture between bars fills
 _SMALLEST = 0.1  # share of the frame such a picture has at least
-_SMOOTH = 1.0  # pixels: scale of the derivative
-_SPREAD = 1.2  # pixels: tolerance to a small misfit of matching edges
-_WINDOW = 10.0  # pixels: neighbourhood whose contrast is made equal
+_SPREAD = 1.0  # pixels: tolerance to a small misfit of matching edges
+_WINDOW = 5.0  # pixels: neighbourhood whose contrast is made equal
 _FLOOR = 1.0  # times the median gradient: below it an edge counts as noise
-_CAP = 2.5  # times the local contrast: one bright edge may not outvote a region
+_CAP = 1.5  # times the local contrast: one bright edge may not outvote a region
+_FINE = 0.6  # weight of the fourth harmonic: finer in direction, and noisier
+_SURROUND = 8.0  # pixels: edge density is taken relative to this neighbourhood
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class Structure:
     """Structure maps of one frame.
 
     Attributes:
-        maps: (4, H, W) float32: real and imaginary part of the second and fourth angular harmonic.
+        maps: (5, H, W) float32: real and imaginary part of the second and fourth angular harmonic, and the
+            edge density.
         mask: (H, W) float32 in {0, 1}: where the frame shows something and the maps hold.
     """
 
@@ -68,22 +73,24 @@ def structure(frame: Array, mask: Array) -> Structure:
         frame: (H, W) float32 in [0, 1].
         mask: (H, W) float32 in [0, 1]: 1 where the frame shows something.
     """
-    smooth = cv2.GaussianBlur(frame, (0, 0), _SMOOTH)
-    gx = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
-    gy = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)
-    inner = cv2.erode((mask > 0.99).astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0).astype(
-        np.float32
-    )
-    strength = np.sqrt(gx * gx + gy * gy) * inner
-    energy = cv2.GaussianBlur(strength * strength, (0, 0), _WINDOW)
-    share = cv2.GaussianBlur(inner, (0, 0), _WINDOW)
-    local = np.sqrt(energy / np.maximum(share, 1e-3))
-    floor = _FLOOR * float(np.median(strength[inner > 0])) if inner.any() else 1.0
-    weight = np.minimum(strength / (local + floor + 1e-6), _CAP)
+    gx = cv2.Scharr(frame, cv2.CV_32F, 1, 0, scale=1 / 32)
+    gy = cv2.Scharr(frame, cv2.CV_32F, 0, 1, scale=1 / 32)
+    inner = cv2.erode((mask > 0.99).astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0)
+    inner = inner.astype(np.float32)
+    strength = cv2.magnitude(gx, gy) * inner
+    weight = np.sqrt(np.minimum(strength / (_usual(strength, inner) + 1e-6), _CAP))
     unit = (gx + 1j * gy) / np.maximum(strength, 1e-9)
     double = unit * unit
-    maps = np.stack(
-        [f * weight for f in (double.real, double.imag, (double * double).real, (double * double).imag)]
-    )
-    maps = np.stack([cv2.GaussianBlur(m.astype(np.float32), (0, 0), _SPREAD) for m in maps])
-    return Structure(maps=maps * inner, mask=inner)
+    quadruple = _FINE * double * double
+    parts = (double.real * weight, double.imag * weight, quadruple.real * weight, quadruple.imag * weight)
+    maps = [cv2.GaussianBlur(part, (0, 0), _SPREAD) for part in (*parts, weight)]
+    maps[-1] = maps[-1] - cv2.GaussianBlur(maps[-1], (0, 0), _SURROUND)
+    return Structure(maps=np.stack(maps) * inner, mask=inner)
+
+
+def _usual(strength: Array, inner: Array) -> Array:
+    """(H, W) gradient strength to expect at each place: of its neighbourhood, and of the noise."""
+    energy = cv2.GaussianBlur(strength * strength, (0, 0), _WINDOW)
+    share = cv2.GaussianBlur(inner, (0, 0), _WINDOW)
+    noise = _FLOOR * float(np.median(strength[inner > 0])) if inner.any() else 1.0
+    return np.sqrt(energy / np.maximum(share, 1e-3)) + noise

@@ -1,7 +1,8 @@
-"""From matches to one homography: MAGSAC++ over all of them, then Gauss-Newton on the structure maps."""
+"""From a rough geometry to one homography: the evidence of all patches, MAGSAC++ and a climb upon it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import cast
@@ -10,55 +11,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vfuse.align._newton import Template, corner_spread, cost, increment, newton_step
-from vfuse.align._structure import Array
+from vfuse.align._evidence import PATCH, Evidence, gather, peaks
+from vfuse.align._newton import Summit, climb, corner_spread, increment, parameters
 from vfuse.align._views import Matrix, View, corners, project, resize_matrix
-from vfuse.align.match import OVERLAP_POWER, Matches, level_size
 
-_STILL = 0.02  # pixels of the level: a smaller step ends the refinement
-
-
-@dataclass(frozen=True)
-class Robust:
-    """A homography and the matches that support it.
-
-    Attributes:
-        matrix: visible to infrared pixels.
-        inliers: (N,) bool over the matches.
-        error: median reprojection error of the inliers in pixels of the visible frame.
-    """
-
-    matrix: Matrix
-    inliers: NDArray[np.bool_]
-    error: float
-
-
-def robust_homography(matches: Matches, *, start: Matrix, threshold: float) -> Robust | None:
-    """The homography most matches agree on (USAC_MAGSAC; Barath et al., "MAGSAC++", CVPR 2020).
-
-    Errors are measured in the visible frame, through `start`: a threshold means the same at every zoom.
-
-    Args:
-        matches: point matches.
-        start: visible to infrared pixels, nearly right.
-        threshold: largest error of an inlier in visible pixels.
-    """
-    if len(matches.vis) < 6:
-        return None
-    seen = project(
-        np.linalg.inv(start), matches.ir
-    )  # the matches in the visible frame: a small motion is left
-    found = cv2.findHomography(
-        matches.vis, seen, cv2.USAC_MAGSAC, threshold, maxIters=3000, confidence=0.9999
-    )
-    motion, mask = cast("tuple[Matrix | None, Array | None]", found)
-    if motion is None or mask is None:
-        return None
-    errors = np.linalg.norm(project(motion, matches.vis) - seen, axis=1)
-    inliers = np.asarray(mask).ravel().astype(bool)
-    if inliers.sum() < 5:
-        return None
-    return Robust(matrix=normalised(start @ motion), inliers=inliers, error=float(np.median(errors[inliers])))
+COARSE, FINE = 160 * 120, 320 * 240  # pixels of the levels; finer, sensor noise hides what is shared
+_REACH = 6  # pixels of the level
+_BASINS = (2.0, 1.0, 0.6)  # pixels of the level: how much wider the peaks are made, climb after climb
+_FOUND = (
+    0.5  # nats (a quarter of the patch's own, as it overlaps with others) of one that has found its place
+)
+_AGREES = 2.0  # pixels of the level: error of an inlier
+_FEWEST = 8  # peaks below which no homography is sought in them
 
 
 @dataclass(frozen=True)
@@ -67,57 +31,138 @@ class Refined:
 
     Attributes:
         matrix: visible to infrared pixels.
-        correlation: of the structure maps over the common area, in [-1, 1].
+        nats: log posterior: how much better it explains the patches than chance does; comparable between
+            geometries of one pair at one level.
+        spread: expected corner error in visible pixels.
         overlap: share of the visible frame in which the infrared shows something.
-        spread: expected corner error in visible pixels, from how much the regions of the picture disagree;
-            inf when it is undetermined.
     """
 
     matrix: Matrix
-    correlation: float
-    overlap: float
+    nats: float
     spread: float
-
-    @property
-    def score(self) -> float:
-        """Comparable between geometries of one pair."""
-        return self.correlation * self.overlap**OVERLAP_POWER
+    overlap: float
 
 
-def refine(ir: View, vis: View, matrix: Matrix, *, pixels: int, steps: int) -> Refined:
-    """Maximise the correlation of the structure maps over all eight parameters.
+@dataclass(frozen=True)
+class Support:
+    """What speaks for a homography, patch by patch.
 
-    Inverse-compositional Gauss-Newton with a gain between the two cameras (ECC; Evangelidis and Psarakis,
-    TPAMI 2008) on all time samples together, with a mild prior for what rigs do: the closer to a similarity,
-    the likelier. A step that does not improve is shortened, then given up.
+    Attributes:
+        points: (N, 2) centres, in visible pixels, of the patches that are sure of their place.
+        inliers: (N,) bool: those that the homography explains.
+        error: median reprojection error of the inliers in visible pixels; inf without any.
+        halves: mean move of the corners, in visible pixels, when every second patch is left out.
+    """
+
+    points: NDArray[np.float64]
+    inliers: NDArray[np.bool_]
+    error: float
+    halves: float
+
+
+def refine(ir: View, vis: View, matrix: Matrix, *, pixels: int) -> Refined:
+    """The likeliest homography near a rough one, from all time samples together.
+
+    The infrared is warped by what is known and every patch of the visible looks for its place around. From
+    there, and from the geometry that MAGSAC++ finds in the patches' peaks, the sum of all patches' log
+    likelihoods is climbed, first with widened peaks. A mild prior says what rigs are: the closer to a
+    similarity, the likelier.
 
     Args:
         ir: infrared view.
         vis: visible view, as many frames.
         matrix: visible to infrared pixels, right to within a few pixels of the level.
         pixels: resolution of the level.
-        steps: most Gauss-Newton steps; 0 only measures.
     """
-    size = level_size(vis.size, pixels)
-    to_full = resize_matrix(size, vis.size)
-    template = Template.of(vis.resized(size).structures())
-    current = matrix @ to_full
-    sums = template.compare(ir.warped(current, size).structures())
-    for _ in range(steps):
-        before, step = cost(sums, current, size), newton_step(sums, current, size)
-        for damping in (1.0, 0.5, 0.2):
-            trial = current @ np.linalg.inv(increment(step * damping, size))
-            after = template.compare(ir.warped(trial, size).structures())
-            if cost(after, trial, size) < before:
-                break
-        else:
-            break
-        moved = np.abs(project(np.linalg.inv(trial) @ current, corners(size)) - corners(size)).max()
-        current, sums = trial, after
-        if moved < _STILL:
-            break
-    spread = corner_spread(sums, size) * sqrt(vis.size[0] * vis.size[1] / (size[0] * size[1]))
-    return Refined(normalised(current @ np.linalg.inv(to_full)), sums.correlation, sums.overlap, spread)
+    level = _Level.of(ir, vis, matrix, pixels=pixels)
+    basins = [level.evidence.blurred(width) for width in _BASINS]
+    starts = [np.zeros(8), *_consensus(level)]
+    summit = max((_climbed(level, basins, each) for each in starts), key=lambda each: each.nats)
+    return Refined(
+        matrix=normalised(level.matrix @ increment(summit.step, level.size) @ np.linalg.inv(level.to_full)),
+        nats=summit.nats,
+        spread=corner_spread(summit.curvature, level.size) * level.factor,
+        overlap=level.overlap,
+    )
+
+
+def examine(ir: View, vis: View, matrix: Matrix, *, pixels: int) -> Support:
+    """Ask every patch what it thinks of a refined homography; arguments as those of `refine`."""
+    level = _Level.of(ir, vis, matrix, pixels=pixels)
+    origin, target = peaks(level.evidence, least=_FOUND)
+    errors = np.linalg.norm(target - origin, axis=1)
+    inliers = errors <= _AGREES
+    return Support(
+        points=project(level.to_full, origin),
+        inliers=inliers,
+        error=float(np.median(errors[inliers])) * level.factor if inliers.any() else float("inf"),
+        halves=_halves(level) * level.factor,
+    )
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The evidence around a geometry at one resolution.
+
+    Attributes:
+        evidence: of the visible against the infrared seen through `matrix`.
+        matrix: pixels of the level to infrared pixels.
+        size: (width, height) of the level.
+        to_full: pixels of the level to pixels of the visible frame.
+        factor: pixels of the visible frame for one of the level.
+        overlap: share of the level in which the infrared shows something.
+    """
+
+    evidence: Evidence
+    matrix: Matrix
+    size: tuple[int, int]
+    to_full: Matrix
+    factor: float
+    overlap: float
+
+    @classmethod
+    def of(cls, ir: View, vis: View, matrix: Matrix, *, pixels: int) -> _Level:
+        size = level_size(vis.size, pixels)
+        to_full = resize_matrix(size, vis.size)
+        seen = ir.warped(matrix @ to_full, size)
+        evidence = gather(vis.resized(size).structures(), seen.structures(), reach=_REACH)
+        factor = sqrt(vis.size[0] * vis.size[1] / (size[0] * size[1]))
+        return cls(evidence, matrix @ to_full, size, to_full, factor, float(np.mean(seen.masks[0])))
+
+
+def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
+    """(width, height) of the same shape with about `pixels` pixels, never enlarged."""
+    factor = min(1.0, sqrt(pixels / (size[0] * size[1])))
+    return max(48, round(size[0] * factor)), max(48, round(size[1] * factor))
+
+
+def _climbed(level: _Level, basins: Sequence[Evidence], step: NDArray[np.float64]) -> Summit:
+    summit = climb(basins[0], level.matrix, level.size, start=step)
+    for evidence in basins[1:]:
+        summit = climb(evidence, level.matrix, level.size, start=summit.step)
+    return summit
+
+
+def _consensus(level: _Level) -> list[NDArray[np.float64]]:
+    """The motion most peaks agree on (USAC_MAGSAC; Barath et al., "MAGSAC++", CVPR 2020), if any."""
+    origin, target = peaks(level.evidence, least=_FOUND)
+    if len(origin) < _FEWEST:
+        return []
+    found = cv2.findHomography(origin, target, cv2.USAC_MAGSAC, _AGREES, maxIters=3000, confidence=0.9999)
+    motion = cast("Matrix | None", found[0])
+    return [] if motion is None else [parameters(motion, level.size)]
+
+
+def _halves(level: _Level) -> float:
+    """Mean move of the level's corners when every second patch is left out, the larger of both ways."""
+    odd = np.round(level.evidence.points).astype(int).sum(1) // (PATCH // 2) % 2 == 1
+    smooth, ends = level.evidence.blurred(_BASINS[-1]), corners(level.size)
+    moves: list[float] = []
+    for half in (odd, ~odd):
+        step = climb(smooth.only(half), level.matrix, level.size, start=np.zeros(8)).step
+        move = project(increment(step, level.size), ends) - ends
+        moves.append(float(np.linalg.norm(move, axis=1).mean()))
+    return max(moves)
 
 
 def normalised(matrix: Matrix) -> Matrix:

@@ -1,4 +1,4 @@
-"""Match an infrared and a visible view without learned weights: global search, then local templates.
+"""Find the rough geometry of an infrared and a visible view without learned weights.
 
 The search tries every scale and rotation of a grid at low resolution and correlates the structure maps over
 all shifts at once with the FFT; several time samples add their correlations, because a rig has one geometry.
@@ -10,21 +10,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import cos, radians, sin, sqrt
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vfuse.align._structure import Array, Structure
+from vfuse.align._structure import Structure
 from vfuse.align._views import Matrix, View, corners, project, resize_matrix
+from vfuse.align.homography import COARSE, level_size
 
-SEARCH_PIXELS = 160 * 120  # resolution of the global search
 SCALES = tuple(2.0 ** (step / 8) for step in range(-9, 10))
 ROTATIONS = tuple(range(-12, 13, 4))  # degrees
 _MARGIN = 0.3  # of the visible frame: how far the infrared may be shifted
 _OVERLAP = 0.35  # least share of the smaller view that must be common
-OVERLAP_POWER = 0.4  # score = correlation * overlap ** this; 0.5 would be the significance under white noise
+_OVERLAP_POWER = 0.4  # score = correlation * overlap ** this; 0.5 would be the significance under white noise
 _APART = 0.06  # of the width: candidates nearer than this are one
 
 
@@ -41,40 +40,20 @@ class Candidate:
     score: float
 
 
-@dataclass(frozen=True)
-class Matches:
-    """Point matches.
-
-    Attributes:
-        vis: (N, 2) float64 points in the visible frame, pixels.
-        ir: (N, 2) float64 points in the infrared frame, pixels.
-        score: (N,) float64 correlation of the templates at the match.
-    """
-
-    vis: NDArray[np.float64]
-    ir: NDArray[np.float64]
-    score: NDArray[np.float64]
-
-
-def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
-    """(width, height) of the same shape with about `pixels` pixels, never enlarged."""
-    factor = min(1.0, sqrt(pixels / (size[0] * size[1])))
-    return max(16, round(size[0] * factor)), max(16, round(size[1] * factor))
-
-
-def search(ir: View, vis: View, *, keep: int = 8) -> list[Candidate]:
+def search(ir: View, vis: View, *, keep: int = 10) -> list[Candidate]:
     """The best geometries of similarity type over scale, rotation and shift, best first.
 
     Scale is relative to both cameras seeing the same field; the range is x0.46 to x2.2, +-12 degrees, +-30 %.
     """
-    size = level_size(vis.size, SEARCH_PIXELS)
+    size = level_size(vis.size, COARSE)
     spectrum = _VisSpectrum.of(vis.resized(size).structures())
     found: list[Candidate] = []
     for matrix in _similarities(ir.size, size, spectrum.canvas):
         score = spectrum.scores(ir.warped(matrix, spectrum.canvas).structures())
         found += _peaks(score, matrix)
     found.sort(key=lambda candidate: -candidate.score)
-    best = distinct(found, size, tolerance=_APART * ir.size[0], keep=keep)
+    ends = [project(candidate.matrix, corners(size)) for candidate in found]
+    best = [found[index] for index in apart(ends, tolerance=_APART * ir.size[0])[:keep]]
     to_level = resize_matrix(vis.size, size)
     return [Candidate(candidate.matrix @ to_level, candidate.score) for candidate in best]
 
@@ -128,7 +107,7 @@ class _VisSpectrum:
         common = correlate(mask, self.mask)
         area = self.size[0] * self.size[1] * self.frames
         score = joint / (ir_energy * vis_energy).clamp_min(1e-3).sqrt()
-        score = score * (common / area).clamp(1e-4, 1) ** OVERLAP_POWER
+        score = score * (common / area).clamp(1e-4, 1) ** _OVERLAP_POWER
         score[common < _OVERLAP * min(area, float(mask.sum()))] = 0
         return score[: self.canvas[1] - self.size[1] + 1, : self.canvas[0] - self.size[0] + 1]
 
@@ -155,88 +134,15 @@ def _peaks(score: Tensor, matrix: Matrix, *, most: int = 3, radius: int = 4) -> 
     return found
 
 
-def distinct(
-    found: list[Candidate], size: tuple[int, int], *, tolerance: float, keep: int
-) -> list[Candidate]:
-    """The best of each group of candidates whose corners nearly agree; `found` is sorted, best first."""
-    best: list[Candidate] = []
-    placed: list[NDArray[np.float64]] = []
-    for candidate in found:
-        ends = project(candidate.matrix, corners(size))
-        if all(np.abs(ends - other).mean() > tolerance for other in placed):
-            best.append(candidate)
-            placed.append(ends)
-        if len(best) == keep:
-            break
-    return best
-
-
-def local_matches(ir: View, vis: View, matrix: Matrix, *, pixels: int, patch: int, reach: int) -> Matches:
-    """Match a grid of templates around a known geometry.
-
-    The infrared is warped into the visible frame first, so that templates differ by a small shift only; the
-    correlation surfaces of all time samples are added before the peak is taken, to a fraction of a pixel.
+def apart(places: Sequence[NDArray[np.float64]], *, tolerance: float) -> list[int]:
+    """Indices of the geometries whose corners differ from those of every earlier one.
 
     Args:
-        ir: infrared view.
-        vis: visible view, as many frames.
-        matrix: visible to infrared pixels, right to within `reach`.
-        pixels: resolution of the level at which to match.
-        patch: side of a template in pixels of that level; the grid steps by half of it.
-        reach: search radius in pixels of that level.
+        places: (4, 2) corners in infrared pixels of each geometry, best first.
+        tolerance: mean difference below which two geometries are one.
     """
-    size = level_size(vis.size, pixels)
-    to_full = resize_matrix(size, vis.size)
-    pairs = list(
-        zip(vis.resized(size).structures(), ir.warped(matrix @ to_full, size).structures(), strict=True)
-    )
-    origins, targets, scores = [], [], []
-    for y in range(reach, size[1] - patch - reach + 1, patch // 2):
-        for x in range(reach, size[0] - patch - reach + 1, patch // 2):
-            surface = _surface(pairs, x=x, y=y, patch=patch, reach=reach)
-            peak = None if surface is None else _subpixel_peak(surface)
-            if peak is None:
-                continue
-            centre = (x + (patch - 1) / 2, y + (patch - 1) / 2)
-            origins.append(centre)
-            targets.append((centre[0] + peak[0] - reach, centre[1] + peak[1] - reach))
-            scores.append(peak[2])
-    origin, target = np.array(origins).reshape(-1, 2), np.array(targets).reshape(-1, 2)
-    return Matches(project(to_full, origin), project(matrix @ to_full, target), np.array(scores))
-
-
-def _surface(
-    pairs: Sequence[tuple[Structure, Structure]], *, x: int, y: int, patch: int, reach: int
-) -> Array | None:
-    """Normalised correlation over all shifts within reach, summed over frames; None where little is shown."""
-    inner = np.s_[y : y + patch, x : x + patch]
-    outer = np.s_[y - reach : y + patch + reach, x - reach : x + patch + reach]
-    joint = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-    vis_energy, ir_energy = 0.0, np.zeros_like(joint)
-    for vis, ir in pairs:
-        if vis.mask[inner].mean() < 0.8 or ir.mask[outer].mean() < 0.8:
-            return None
-        template = np.ascontiguousarray(vis.maps[(slice(None), *inner)].transpose(1, 2, 0))
-        field = np.ascontiguousarray(ir.maps[(slice(None), *outer)].transpose(1, 2, 0))
-        joint += cv2.matchTemplate(field, template, cv2.TM_CCORR)
-        squares = cv2.boxFilter((field * field).sum(2), -1, (patch, patch), normalize=False, anchor=(0, 0))
-        ir_energy += squares[: 2 * reach + 1, : 2 * reach + 1]
-        vis_energy += float((template * template).sum())
-    if vis_energy <= 0:
-        return None
-    return joint / np.sqrt(np.maximum(ir_energy * vis_energy, 1e-6))
-
-
-def _subpixel_peak(surface: Array) -> tuple[float, float, float] | None:
-    """(x, y, value) of the maximum by a parabola in each direction; None when it lies on the rim."""
-    _, value, _, (x, y) = cv2.minMaxLoc(surface)
-    if not (0 < x < surface.shape[1] - 1 and 0 < y < surface.shape[0] - 1):
-        return None
-
-    def offset(before: float, after: float) -> float:
-        bend = before - 2 * value + after
-        return 0.5 * (before - after) / bend if bend < 0 else 0.0
-
-    dx = offset(float(surface[y, x - 1]), float(surface[y, x + 1]))
-    dy = offset(float(surface[y - 1, x]), float(surface[y + 1, x]))
-    return x + dx, y + dy, float(value)
+    kept: list[int] = []
+    for index, ends in enumerate(places):
+        if all(np.abs(ends - places[other]).mean() > tolerance for other in kept):
+            kept.append(index)
+    return kept

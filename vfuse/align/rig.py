@@ -75,14 +75,14 @@ class Geometry:
     error: float
     spread: float
     stability: float
-    correlation: float
+    evidence: float
     overlap: float
 
     @classmethod
     def of(cls, fit: Fit) -> Geometry:
         """Keep the result of `align`."""
         flat = tuple(float(value) for value in fit.matrix.ravel())
-        numbers = (fit.error, fit.spread, fit.stability, fit.correlation, fit.overlap)
+        numbers = (fit.error, fit.spread, fit.stability, fit.evidence, fit.overlap)
         return cls(flat, fit.samples, fit.inliers, fit.matches, *numbers)
 
     def as_matrix(self) -> Matrix:

@@ -138,7 +138,7 @@ def record(fit: Fit) -> dict[str, Any]:
         "cells": fit.cells,
         **finite,
         "lead": fit.lead,
-        "correlation": fit.correlation,
+        "evidence_nats": fit.evidence,
         "overlap": fit.overlap,
         "scale": fit.scale,
         "rotation_degrees": fit.rotation,
