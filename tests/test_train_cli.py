@@ -121,7 +121,7 @@ def test_a_run_can_start_from_weights_and_remembers_which(
         (["--data", "DATA", "--set", "optim.lrr=1"], 2, "Did you mean 'lr'"),
         (["--data", "DATA", "--hold-out", "c"], 2, "names no clip c. There are: a, b"),
         (["--data", "DATA", "--hold-out", "a,b"], 3, "no clip is left to train on"),
-        (["--data", "DATA"], 3, "crops need 5 of 128x160"),
+        (["--data", "DATA"], 3, "crops need 5 of 256x192"),
         (["--data", "DATA", "--time-budget", "soon"], 2, "30m"),
         (["--data", "DATA", "--init", "NOWHERE"], 5, "does not exist"),
         (["--data", "m3sdv:DATA"], 2, "Did you mean 'm3svd'"),

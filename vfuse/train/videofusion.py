@@ -3,22 +3,24 @@
 | setting             | paper (CVPR 2026)   | official (released code) | default (ours)              |
 |---------------------|---------------------|--------------------------|-----------------------------|
 | frames a crop       | 7                   | 6                        | 5                           |
-| crop                | 128 x 128           | 128 x 128                | 128 x 160 (w x h)           |
-| clips a step        | 12                  | 12                       | 3                           |
+| crop                | 128 x 128           | 128 x 128                | 256 x 192 (w x h)           |
+| clips a step        | 12                  | 12                       | 2                           |
 | optimiser           | AdamW               | AdamW                    | Muon: `_optim`              |
 | learning rate       | 1e-4 to 1e-5 cosine | 1e-4 to 1e-6, warm-up    | 1.5e-3 to 3e-5, warm-up     |
 | gradient norm       | not stated          | 0.01                     | 20                          |
+| intensity loss      | 15                  | 15                       | 20                          |
 | gradient loss       | 1                   | 1                        | 10: sharper fused frames    |
-| variation loss      | 100                 | 10                       | 40                          |
-| fidelity loss       | 10                  | 10                       | 15                          |
-| steadiness, sharpness, targets | absent   | absent                   | 200, 1, 6: see `_losses`    |
-| SSIM, second intens.| absent              | 1, 1                     | 2, 1                        |
+| variation loss      | 100                 | 10                       | 75                          |
+| fidelity loss       | 10                  | 10                       | 20                          |
+| steadiness, sharpness, targets | absent   | absent                   | 200, 0.5, 10: see `_losses` |
+| SSIM, second intens.| absent              | 1, 1                     | 4, 1                        |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
 | flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
 
 The paper degrades every clip at full strength; a network trained so damages clean input. Ours sees every
-strength from none upwards, each stream on its own. The ablations of the paper are
-settings: `network.bicam`, `network.cmdrm` and `network.cmgf` set to false, or a weight of the losses to 0.
+strength from none upwards, each stream on its own, in crops large enough to tell a tone from a scene. The
+ablations of the paper are settings: `network.bicam`, `network.cmdrm` and `network.cmgf` set to false, or a
+weight of the losses to 0.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from vfuse.models import MODELS, Output
 from vfuse.models.videofusion import Scale, VideoFusion
 from vfuse.train._clips import Batch
 from vfuse.train._config import Network, Optim, Sampling, TrainConfig
+from vfuse.train._degrade import Ranges
 from vfuse.train._losses import LossWeights, fusion_losses
 from vfuse.train._recipe import RECIPES, Recipe
 
@@ -79,15 +82,18 @@ _STORED = Sampling(
 
 DEFAULT = TrainConfig(
     model="videofusion-s",
+    sampling=Sampling(height=192, width=256, batch=2),
+    degrade=Ranges(bias_chance=0.6, vis_noise_chance=0.2),
     optim=Optim(method="muon", lr=1.5e-3),
     loss=LossWeights(
+        intensity=20.0,
         gradient=10.0,
-        ssim=2.0,
-        fidelity=15.0,
-        variation=40.0,
+        ssim=4.0,
+        fidelity=20.0,
+        variation=75.0,
         steadiness=200.0,
-        sharpness=1.0,
-        targets=6.0,
+        sharpness=0.5,
+        targets=10.0,
     ),
 )
 
