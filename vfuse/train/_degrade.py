@@ -2,9 +2,10 @@
 
 Infrared: a tone change (sensor output before contrast enhancement), column stripes that stay fixed over the
 clip, noise that is new in every frame, sometimes a smooth bias field, row patterns, line noise. Visible:
-Gaussian or motion blur with one width per clip, a slightly brighter tone, sometimes noise or low light. The
-family is that of the generator which the VideoFusion paper cites; the ranges are those measured on the
-released frames of M3SVD, and what those frames do not show (rows, lines, low light) has the chance 0.
+Gaussian or motion blur with one width per clip, a slightly brighter tone, sometimes noise or low light.
+Either may have been compressed after that. The family is that of the generator which the VideoFusion paper
+cites; the ranges are those measured on the released frames of M3SVD, and what those frames do not show (rows,
+lines, low light, compression) has the chance 0.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -43,11 +46,13 @@ class Ranges:
     vis_noise_chance: float = 0.3
     dark: tuple[float, float] = (0.15, 0.5)  # share of the light that is left
     dark_chance: float = 0.0
+    quality: tuple[float, float] = (30.0, 95.0)  # of a JPEG, percent
+    compressed_chance: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Degradation:
-    """What happens to every frame of one clip, in this order: tone, light, blur, pattern, noise.
+    """What happens to every frame of one clip, in this order: tone, light, blur, pattern, noise, compression.
 
     Attributes:
         tone: share of the changed tone x**gamma * (1 - offset) + offset, its gamma and its offset in [0, 1].
@@ -56,6 +61,7 @@ class Degradation:
         motion: length of a straight motion blur in pixels (0 is none) and its angle in radians.
         pattern: what is added to every frame alike, broadcast to (1, H, W): stripes, rows, bias; or None.
         noise, lines: standard deviation of what is new in every frame, for each value and for each row.
+        quality: of the JPEG that every frame becomes, in percent; 0 leaves it as it is.
     """
 
     tone: tuple[float, float, float] = (0.0, 1.0, 0.0)
@@ -65,6 +71,7 @@ class Degradation:
     pattern: Tensor | None = None
     noise: float = 0.0
     lines: float = 0.0
+    quality: int = 0
 
 
 def draw_infrared(
@@ -79,7 +86,8 @@ def draw_infrared(
     if happens(ranges.rows_chance, rng):
         pattern = pattern + _rows(size, strength, rng, ranges)
     lines = strength * uniform(ranges.lines, rng) / 255 if happens(ranges.lines_chance, rng) else 0.0
-    return Degradation(tone=tone, pattern=pattern, noise=noise, lines=lines)
+    quality = _quality(strength, rng, ranges) if happens(ranges.compressed_chance, rng) else 0
+    return Degradation(tone=tone, pattern=pattern, noise=noise, lines=lines, quality=quality)
 
 
 def draw_visible(strength: float, *, rng: Generator, ranges: Ranges = Ranges()) -> Degradation:
@@ -91,7 +99,8 @@ def draw_visible(strength: float, *, rng: Generator, ranges: Ranges = Ranges()) 
     sigma = 0.0 if moved else strength * uniform(ranges.blur, rng)
     noisy = happens(ranges.vis_noise_chance, rng)
     noise = strength * uniform(ranges.vis_noise, rng) / 255 if noisy else 0.0
-    return Degradation(tone=tone, light=light, motion=motion, sigma=sigma, noise=noise)
+    quality = _quality(strength, rng, ranges) if happens(ranges.compressed_chance, rng) else 0
+    return Degradation(tone=tone, light=light, motion=motion, sigma=sigma, noise=noise, quality=quality)
 
 
 def _tone(
@@ -112,6 +121,10 @@ def _bias(size: tuple[int, int], strength: float, rng: Generator, ranges: Ranges
     return strength * uniform(ranges.bias, rng) / 255 * smooth_field(*size, rng=rng)
 
 
+def _quality(strength: float, rng: Generator, ranges: Ranges) -> int:
+    return max(1, round(100 - strength * (100 - uniform(ranges.quality, rng))))
+
+
 Draw = Callable[[tuple[int, int], float, Generator, Ranges], Degradation]
 
 KINDS: dict[str, Draw] = {
@@ -125,6 +138,7 @@ KINDS: dict[str, Draw] = {
     "tone": lambda size, s, rng, r: Degradation(tone=_tone(r.gamma, r.offset, s, rng)),
     "dark": lambda size, s, rng, r: Degradation(light=uniform(r.dark, rng) ** s),
     "blur": lambda size, s, rng, r: Degradation(sigma=s * uniform(r.blur, rng)),
+    "compression": lambda size, s, rng, r: Degradation(quality=_quality(s, rng, r)),
     "motion": lambda size, s, rng, r: Degradation(
         motion=(s * uniform(r.motion, rng), uniform((0, math.pi), rng))
     ),
@@ -169,7 +183,8 @@ def apply(degradation: Degradation, clip: Tensor, *, rng: Generator) -> Tensor:
         y = y + d.pattern
     if d.noise or d.lines:
         y = y + torch.stack([_fresh(d, frame.shape, rng) for frame in clip])
-    return quantise(y)
+    y = quantise(y)
+    return torch.stack([compressed(frame, d.quality) for frame in y]) if d.quality else y
 
 
 def _fresh(degradation: Degradation, shape: torch.Size, rng: Generator) -> Tensor:
@@ -216,6 +231,16 @@ def motion_blur(x: Tensor, length: float, *, angle: float) -> Tensor:
     kernel = (1 - across.abs()).clamp_min(0) * (length / 2 + 0.5 - along.abs()).clamp(0, 1)
     kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1, -1)
     return F.conv2d(F.pad(x, (radius,) * 4, mode="reflect"), kernel, groups=x.shape[1])
+
+
+def compressed(frame: Tensor, quality: int) -> Tensor:
+    """(1 or 3, H, W) in [0, 1] after a JPEG, whose blocks stand for those of a video codec."""
+    pixels = (frame * 255).round().byte().permute(1, 2, 0).numpy()
+    _, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    grey = frame.shape[0] == 1
+    read = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+    planes = read[None] if grey else read[..., ::-1].transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(planes)).float() / 255
 
 
 def smooth_field(height: int, width: int, *, rng: Generator) -> Tensor:

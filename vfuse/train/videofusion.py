@@ -8,12 +8,12 @@
 | optimiser           | AdamW               | AdamW                    | Muon: `_optim`              |
 | learning rate       | 1e-4 to 1e-5 cosine | 1e-4 to 1e-6, warm-up    | 1.5e-3 to 3e-5, warm-up     |
 | gradient norm       | not stated          | 0.01                     | 20                          |
-| intensity loss      | 15                  | 15                       | 20                          |
+| intensity loss      | 15                  | 15                       | 30                          |
 | gradient loss       | 1                   | 1                        | 10: sharper fused frames    |
-| variation loss      | 100                 | 10                       | 75                          |
+| variation loss      | 100                 | 10                       | 140                         |
 | fidelity loss       | 10                  | 10                       | 20                          |
-| steadiness, sharpness, targets | absent   | absent                   | 200, 0.5, 10: see `_losses` |
-| SSIM, second intens.| absent              | 1, 1                     | 4, 1                        |
+| steadiness, sharpness, targets | absent   | absent                   | 200, 0.25, 4: see `_losses` |
+| SSIM, second intens.| absent              | 1, 1                     | 8, 1                        |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
 | flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
 
@@ -83,17 +83,17 @@ _STORED = Sampling(
 DEFAULT = TrainConfig(
     model="videofusion-s",
     sampling=Sampling(height=192, width=256, batch=2),
-    degrade=Ranges(bias_chance=0.6, vis_noise_chance=0.2),
+    degrade=Ranges(bias_chance=0.6, vis_noise_chance=0.2, compressed_chance=0.25),
     optim=Optim(method="muon", lr=1.5e-3),
     loss=LossWeights(
-        intensity=20.0,
+        intensity=30.0,
         gradient=10.0,
-        ssim=4.0,
+        ssim=8.0,
         fidelity=20.0,
-        variation=75.0,
+        variation=140.0,
         steadiness=200.0,
-        sharpness=0.5,
-        targets=10.0,
+        sharpness=0.25,
+        targets=4.0,
     ),
 )
 
