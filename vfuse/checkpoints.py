@@ -63,6 +63,38 @@ for checkpoint in (
         licence="Apache-2.0",
         used_for="teacher of TemCoCo's semantic features (loss.distill=dino or both)",
     ),
+    Checkpoint(
+        name="raft",
+        file="raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+        url="https://download.pytorch.org/models/raft_large_C_T_SKHT_V2-ff5fadd5.pth",
+        sha256="ff5fadd5",
+        licence="BSD-3-Clause",
+        used_for="optical flow of temporal metrics (--flow raft)",
+    ),
+    Checkpoint(
+        name="sea-raft",
+        file="sea-raft-Tartan-C-T-TSKH-spring540x960-M.safetensors",
+        url="https://huggingface.co/MemorySlices/Tartan-C-T-TSKH-spring540x960-M/resolve/main/model.safetensors",
+        sha256="",
+        licence="BSD-3-Clause",
+        used_for="optical flow of temporal metrics (--flow sea-raft)",
+    ),
+    Checkpoint(
+        name="sea-raft-s",
+        file="sea-raft-Tartan-C-T-TSKH-spring540x960-S.safetensors",
+        url="https://huggingface.co/MemorySlices/Tartan-C-T-TSKH-spring540x960-S/resolve/main/model.safetensors",
+        sha256="",
+        licence="BSD-3-Clause",
+        used_for="optical flow of temporal metrics (--flow sea-raft-s)",
+    ),
+    Checkpoint(
+        name="resnet18",
+        file="resnet18-f37072fd.pth",
+        url="https://download.pytorch.org/models/resnet18-f37072fd.pth",
+        sha256="f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        licence="BSD-3-Clause",
+        used_for="features of temporal metrics (--features resnet18)",
+    ),
 ):
     CHECKPOINTS.add(checkpoint)
 

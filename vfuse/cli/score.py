@@ -31,6 +31,13 @@ def _profiles(incomplete: str) -> Iterator[str]:
     return (name for name in PROFILES.names() if name.startswith(incomplete))
 
 
+def _flows(incomplete: str) -> Iterator[str]:
+    from vfuse.models._instruments import INSTRUMENTS
+
+    names = ("dis", *(entry.name for entry in INSTRUMENTS if entry.gives == "flow"))
+    return (name for name in names if name.startswith(incomplete))
+
+
 def _stream(option: str, text: str) -> typer.models.OptionInfo:
     return typer.Option(option, metavar="PATH", help=text, rich_help_panel=WHAT)
 
@@ -92,7 +99,8 @@ def score(
         typer.Option(
             "--flow",
             metavar="NAME",
-            help="Optical flow: dis, or raft with --flow-weights.",
+            autocompletion=_flows,
+            help="Optical flow: dis; raft, sea-raft or sea-raft-s once pulled with vfuse weights.",
             rich_help_panel=HOW,
         ),
     ] = "dis",
@@ -101,7 +109,16 @@ def score(
         typer.Option(
             "--flow-weights",
             metavar="FILE",
-            help="torchvision's raft_large checkpoint, .pth or .safetensors.",
+            help="A checkpoint of it, .pth or .safetensors, instead of the pulled one.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            "--features",
+            metavar="NAME",
+            help="Feature network for feaCD: resnet18, once pulled.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -110,7 +127,7 @@ def score(
         typer.Option(
             "--feature-weights",
             metavar="FILE",
-            help="torchvision's resnet18 checkpoint for feaCD.",
+            help="A checkpoint of it instead of the pulled one.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -143,23 +160,23 @@ def score(
     """Score FUSED against the infrared and the visible video it was made of."""
     console = Console(quiet=quiet, verbose=verbose, as_json=as_json)
     from vfuse.cli._clips import find_clips
-    from vfuse.cli._networks import feature_network, flow_network
     from vfuse.cli._score_files import check_new, frame_table, write_summary, write_text
     from vfuse.cli._score_table import table
-    from vfuse.evaluate import ScoreOptions, evaluate
+    from vfuse.evaluate import ScoreOptions, evaluate, feature_network, flow_network
     from vfuse.metrics import choose
 
     for path in (per_frame, csv, report):
         if path is not None:
             check_new(path, overwrite=overwrite)
     names = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    features = feature_network(feature_weights)
+    described = features or ("resnet18" if feature_weights else None)
+    describer = feature_network(described, feature_weights) if described else None
     chosen = choose(names=names, preset=preset, profile=profile)
     options = ScoreOptions(
-        metrics=chosen if names else _possible(chosen, features, ir=reference_ir, vis=reference_vis),
+        metrics=chosen if names else _possible(chosen, describer, ir=reference_ir, vis=reference_vis),
         profile=profile,
         flow=flow_network(flow, flow_weights),
-        features=features,
+        features=describer,
         every=every,
         baselines=baselines,
         unique=unique,

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from vfuse.evaluate._networks import feature_network, flow_network
 from vfuse.evaluate._options import ClipFiles, ScoreOptions
 from vfuse.evaluate._run import evaluate
 from vfuse.metrics._scores import Clip, Row, Run, Scores, Summary
 
-__all__ = ["Clip", "ClipFiles", "Row", "Run", "ScoreOptions", "Scores", "Summary", "evaluate"]
+__all__ = [
+    "Clip",
+    "ClipFiles",
+    "Row",
+    "Run",
+    "ScoreOptions",
+    "Scores",
+    "Summary",
+    "evaluate",
+    "feature_network",
+    "flow_network",
+]

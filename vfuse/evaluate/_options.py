@@ -79,7 +79,8 @@ class ScoreOptions:
             )
         if self.features is None and any(entry.uses == "features" for entry in self.metrics):
             raise UsageError(
-                "feaCD needs a feature network", todo="Give its weights, see vfuse metrics feacd_cos"
+                "feaCD needs a feature network",
+                todo="Add --features resnet18, or give a checkpoint with --feature-weights",
             )
 
     @property

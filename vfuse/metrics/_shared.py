@@ -177,10 +177,12 @@ class Flow:
     Attributes:
         name: stands in brackets behind every metric that used it, so that values never get mixed.
         between: (H, W, 3) uint8 RGB twice to the flow from the first to the second.
+        weights: sha256 of its weights, for the record; empty where it has none.
     """
 
     name: str
     between: Callable[[Bytes, Bytes], Field]
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -190,10 +192,12 @@ class Features:
     Attributes:
         name: stands in brackets behind every metric that used it.
         of: (H, W, 3) uint8 RGB to a vector (K,) float64.
+        weights: sha256 of its weights, for the record.
     """
 
     name: str
     of: Callable[[Bytes], Floats]
+    weights: str = ""
 
 
 class SourceStep(Shared):

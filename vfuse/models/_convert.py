@@ -24,6 +24,7 @@ from vfuse.models._weights import SUFFIX, WeightFile, record_of, user_dir, weigh
 
 NO_LICENCE = "none stated"
 CONTAINERS = ("params", "params_ema", "state_dict", "model")  # keys under which checkpoints keep the tensors
+COUNTER = ".num_batches_tracked"
 TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -43,14 +44,9 @@ def import_checkpoint(source: Path, name: str, *, overwrite: bool = False) -> We
     """
     entry, tag = _destination(name, overwrite=overwrite)
     known = weights_of(entry).get(tag)
-    if not source.is_file():
-        raise WeightsError("does not exist or is not a file", where=source)
     if known and known.git:
         _require_blob(source, known.git, entry.name)
-    network = entry.build()
-    state = read_tensors(source) if source.suffix == SUFFIX else read_checkpoint(source)
-    state = _translated(state, network, where=source)
-    state = _fitted(state, network, where=source, model=entry.name)
+    state = read_fitting(source, entry.build(), model=entry.name)
     weights = known or Weights(
         file="",
         sha256="",
@@ -79,6 +75,7 @@ def _destination(name: str, *, overwrite: bool) -> tuple[ModelEntry, str]:
 
 
 def _require_blob(source: Path, git: GitFile, model: str) -> None:
+    _require_file(source)
     found = Digest.of(source, "git blob").value
     if found != git.blob:
         raise WeightsError(
@@ -86,6 +83,22 @@ def _require_blob(source: Path, git: GitFile, model: str) -> None:
             where=source,
             todo=f"Import it under a tag of your own, such as {model}.mine",
         )
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError("does not exist or is not a file", where=path)
+
+
+def read_fitting(path: Path, network: nn.Module, *, model: str) -> dict[str, Tensor]:
+    """The tensors of a `.pth` checkpoint or a safetensors file, under the network's names, in its formats.
+
+    Raises:
+        WeightsError: the file is missing, unreadable, holds more than tensors, or belongs to another network.
+    """
+    _require_file(path)
+    state = read_tensors(path) if path.suffix == SUFFIX else read_checkpoint(path)
+    return _fitted(_translated(state, network, where=path), network, where=path, model=model)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
@@ -126,13 +139,17 @@ def _is_parameter(key: object, value: object) -> bool:
 
 
 def _translated(state: dict[str, Tensor], network: nn.Module, *, where: Path) -> dict[str, Tensor]:
-    """Through `convert_published` of the file that the network stands in, where there is one."""
+    """Through `convert_published` of the file that the network stands in, where there is one.
+
+    Old checkpoints lack the batch counters of batch normalisation, which only training uses.
+    """
     file = sys.modules[type(network).__module__]
     convert: Callable[[dict[str, Tensor]], dict[str, Tensor]] = getattr(
         file, "convert_published", dict[str, Tensor]
     )
+    counters = {key: value for key, value in network.state_dict().items() if key.endswith(COUNTER)}
     try:
-        return convert(state)
+        return {**counters, **convert(state)}
     except WeightsError as error:  # the network does not know the file's name
         raise WeightsError(error.what, where=where, todo=error.todo) from error
 

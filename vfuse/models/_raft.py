@@ -3,17 +3,14 @@
 # pyright: basic
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vfuse.metrics._shared import Bytes, Field, Flow
-
 LEVELS, RADIUS = 4, 4
 HIDDEN = 128
 UPDATES = 12
-MULTIPLE, MIN_SIDE = 8, 128
+MULTIPLE = 8
 
 
 def conv_norm(
@@ -213,22 +210,3 @@ def raised(flow: Tensor, weights: Tensor) -> Tensor:
     patches = F.unfold(MULTIPLE * flow, 3, padding=1).view(batch, 2, 9, 1, 1, height, width)
     fine = (weights * patches).sum(dim=2).permute(0, 1, 4, 2, 5, 3)
     return fine.reshape(batch, 2, MULTIPLE * height, MULTIPLE * width)
-
-
-def raft_flow(network: Raft) -> Flow:
-    """The network as a flow between RGB frames; frames of other sizes are padded by repeating their edge."""
-    network = network.eval()
-
-    def between(first: Bytes, second: Bytes) -> Field:
-        height, width = first.shape[:2]
-        pad = [max(MIN_SIDE, -(-side // MULTIPLE) * MULTIPLE) - side for side in (width, height)]
-
-        def prepared(image: Bytes) -> Tensor:
-            pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float()
-            return F.pad(pixels / 127.5 - 1, (0, pad[0], 0, pad[1]), mode="replicate")
-
-        with torch.inference_mode():
-            flow = network(prepared(first), prepared(second))[0, :, :height, :width]
-        return np.ascontiguousarray(flow.permute(1, 2, 0).numpy())
-
-    return Flow(name="raft", between=between)

@@ -3,18 +3,7 @@
 # pyright: basic
 from __future__ import annotations
 
-from collections import OrderedDict
-from hashlib import sha256
-from threading import Lock
-
-import numpy as np
-import torch
 from torch import Tensor, nn
-
-from vfuse.metrics._shared import Bytes, Features, Floats
-
-KEPT = 32
-"""Vectors kept: a frame is described once although two steps look at it."""
 
 
 class Block(nn.Module):
@@ -56,26 +45,3 @@ class ResNet18(nn.Module):
         x = self.maxpool(self.bn1(self.conv1(x)).relu())
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(x.mean(dim=(2, 3)))
-
-
-def resnet18_features(network: ResNet18) -> Features:
-    """The class logits of RGB frames in 0..255, neither scaled nor normalised, as TemCoCo does."""
-    network = network.eval()
-    kept: OrderedDict[bytes, Floats] = OrderedDict()
-    lock = Lock()
-
-    def describe(rgb: Bytes) -> Floats:
-        key = sha256(rgb.tobytes()).digest()
-        with lock:
-            if key in kept:
-                return kept[key]
-        with torch.inference_mode():
-            image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].float()
-            vector = network(image)[0].double().numpy()
-        with lock:
-            kept[key] = vector
-            while len(kept) > KEPT:
-                kept.popitem(last=False)
-        return vector
-
-    return Features(name="resnet18", of=describe)
