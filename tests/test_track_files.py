@@ -11,7 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from vfuse.cli.main import app
+from vfuse.device import threads_of_torch
 from vfuse.io.sample import render_sample
+from vfuse.track import TrackOptions, track_videos
 from vfuse.track.mot import read_truth
 
 MOT = "{frame},{id},{left},{top},{width},{height}"
@@ -108,6 +110,18 @@ def test_one_object_as_lasher_tells_it(street, tmp_path):
     assert got.exit_code == 0, got.output
     accuracy = json.loads(got.stdout)["videos"][0]["accuracy"]
     assert (accuracy["objects"], accuracy["boxes"]) == (1, street.num_frames)
+
+
+def test_frames_in_threads_are_tracked_as_one_after_the_other(street, tmp_path):
+    pytest.importorskip("trackers")
+    texts = []
+    for threads in (1, 2):
+        with threads_of_torch(threads):
+            out = tmp_path / f"{threads}.txt"
+            track_videos([street.ir], options=TrackOptions(detector="hog", enlarge=2.0, mot=out))
+            texts.append(out.read_text())
+    assert texts[0].count("\n") > 3
+    assert texts[0] == texts[1]
 
 
 def test_an_interrupt_leaves_a_valid_text_that_is_marked(tmp_path):

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
+from vfuse.device import threads_of_torch
 from vfuse.errors import UsageError
 from vfuse.extras import need
 from vfuse.io.probe import VideoInfo
 from vfuse.io.reader import Frame, read_frames
-from vfuse.prefetch import prefetch
+from vfuse.prefetch import prefetch, side_by_side
 from vfuse.track.boxes import Detections, Pixels, Tracks
 from vfuse.track.detectors import Detector
 
@@ -130,23 +132,27 @@ def track_frames(
     options = options or TrackerOptions()
     tracker = Tracker(fps=float(info.fps), options=options)
     kept = _kept(detector.labels, options.keep)
+    workers = torch.get_num_threads() if detector.in_threads else 1
     with (
-        read_frames(info, grey=False, start=start, end=end) as frames,
-        prefetch(map(_levels, frames), _AHEAD) as coming,
+        read_frames(info, grey=False, start=start, end=end, levels=True) as frames,
+        prefetch(map(_picture, frames), _AHEAD) as coming,
+        threads_of_torch(1 if detector.in_threads else torch.get_num_threads()),
     ):
 
+        def detect(frame: tuple[Pixels, float]) -> tuple[Pixels, float, Detections]:
+            return *frame, detector(frame[0])
+
         def tracked() -> Generator[TrackedFrame]:
-            for index, (pixels, time) in enumerate(coming):
-                found = detector(pixels)
+            seen = side_by_side(detect, coming, workers)
+            for index, (pixels, time, found) in enumerate(seen):
                 found = found[(found.scores >= options.weakest) & np.isin(found.classes, kept)]
                 yield TrackedFrame(index, time, pixels, found, tracker(found))
 
         yield tracked()
 
 
-def _levels(frame: Frame) -> tuple[Pixels, float]:
-    levels = frame.pixels.mul(255).round_().byte().permute(1, 2, 0).contiguous()
-    return levels.numpy(), frame.time
+def _picture(frame: Frame) -> tuple[Pixels, float]:
+    return frame.pixels.permute(1, 2, 0).contiguous().numpy(), frame.time
 
 
 def _kept(labels: tuple[str, ...], keep: tuple[str, ...]) -> list[int]:

@@ -16,10 +16,14 @@ class Detector(Protocol):
 
     Attributes:
         labels: names of the classes.
+        in_threads: whether several frames at a time, each in a thread, are faster than one after the other.
     """
 
     @property
     def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def in_threads(self) -> bool: ...
 
     def __call__(self, frame: Pixels) -> Detections:
         """Detect in (H, W, 3) RGB uint8; boxes in pixels of the frame, scores in [0, 1]."""

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 from vfuse.track.boxes import Detections, Pixels, detections, overlaps
 from vfuse.track.detectors._registry import DETECTORS, DetectorEntry, Request
@@ -34,7 +33,7 @@ class Hog:
     """The detector; calling it detects people, see `Detector`.
 
     Attributes:
-        kernel: (1, 36, 11, 5) coefficients of the classifier for the blocks of a window.
+        kernel: (11 * 5, 36) coefficients of the classifier for the blocks of a window, down and across.
         bias: its constant.
         enlarge: how far frames are enlarged, so that smaller people fill a window.
         step: from one size of the frame to the next.
@@ -50,6 +49,7 @@ class Hog:
     neighbours: int = 2
 
     labels = ("person",)
+    in_threads = True
 
     def __call__(self, frame: Pixels) -> Detections:
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
@@ -68,7 +68,15 @@ class Hog:
 
     def windows(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Score of the window at every eighth pixel: (H / 8 - 11, W / 8 - 5), for (H, W) uint8."""
-        found = conv2d(_blocks(grey)[None], self.kernel)[0, 0] + self.bias
+        blocks = _blocks(grey)
+        rows, columns = blocks.shape[1] - _DOWN + 1, blocks.shape[2] - _ACROSS + 1
+        # A convolution to one channel as a product of matrices and a sum of shifted results: five times as
+        # fast as torch's own.
+        parts = (self.kernel @ blocks.flatten(1)).view(_DOWN, _ACROSS, *blocks.shape[1:])
+        found = torch.full((rows, columns), self.bias)
+        for down in range(_DOWN):
+            for across in range(_ACROSS):
+                found += parts[down, across, down : down + rows, across : across + columns]
         return found.numpy()
 
     def _grouped(self, boxes: np.ndarray, scores: np.ndarray) -> Detections:
@@ -98,13 +106,11 @@ def _blocks(grey: NDArray[np.uint8]) -> Tensor:
     strength, angle = cv2.cartToPolar(across, down)
     place = np.asarray(angle) * np.float32(_BINS / np.pi) - np.float32(0.5)
     planes = _bins(torch.from_numpy(np.asarray(strength)), torch.from_numpy(place))
-    edges = _edge_weights()
     # Bilinear in space and Gaussian over the block, both separable: down first, then across.
-    tall = conv2d(planes[:, None], edges[:, None, :, None], stride=(_CELL, 1))  # (9, 2, rows, W)
-    rows, width = tall.shape[2:]
-    cells = conv2d(tall.reshape(-1, 1, rows, width), edges[:, None, None, :], stride=(1, _CELL))
-    columns = cells.shape[-1]
-    cells = cells.reshape(_BINS, 2, 2, rows, columns).permute(2, 1, 0, 3, 4)  # across, down, bin
+    tall = _sums(planes, dim=1)  # (9, rows, 2, W)
+    cells = _sums(tall, dim=3)  # (9, rows, 2, columns, 2)
+    rows, columns = cells.shape[1], cells.shape[3]
+    cells = cells.permute(4, 2, 0, 1, 3)  # across, down, bin
     blocks = cells.reshape(4 * _BINS, rows, columns)
     blocks = blocks / (blocks.square().sum(0).sqrt() + 0.1 * 4 * _BINS)
     blocks = blocks.clamp(max=_CLIP)
@@ -121,6 +127,22 @@ def _bins(strength: Tensor, place: Tensor) -> Tensor:
     return planes.scatter_add_(0, ((first + 1) % _BINS)[None], share[None])
 
 
+def _sums(planes: Tensor, *, dim: int) -> Tensor:
+    """Weighted sums over every block of 16 along a dimension, two of them: its size becomes (blocks, 2).
+
+    A block is two neighbouring runs of 8, so each run is summed once for the block that it begins and once
+    for the one that it ends, by one product of matrices.
+    """
+    runs = planes.shape[dim] // _CELL
+    parted = planes.narrow(dim, 0, runs * _CELL).unflatten(dim, (runs, _CELL))
+    begin, end = _edge_weights().split(_CELL, dim=1)  # (2, 8) each
+    weights = torch.cat([begin, end])
+    last = parted.dim() - 1
+    both = parted @ weights.T if dim + 1 == last else weights @ parted
+    begun, ended = both.split(2, dim=dim + 1)
+    return begun.narrow(dim, 0, runs - 1) + ended.narrow(dim, 1, runs - 1)
+
+
 def _edge_weights() -> Tensor:
     """(2, 16): how much a pixel counts for the first and for the second cell along one side of a block."""
     pixel = torch.arange(_BLOCK, dtype=torch.float32)
@@ -134,7 +156,7 @@ def build(request: Request) -> Hog:
     """The detector with OpenCV's coefficients."""
     with as_file(files("vfuse.track.detectors").joinpath("daimler.npy")) as path:
         numbers = torch.from_numpy(np.load(path))
-    kernel = numbers[:-1].reshape(_ACROSS, _DOWN, 4 * _BINS).permute(2, 1, 0)[None].contiguous()
+    kernel = numbers[:-1].reshape(_ACROSS, _DOWN, 4 * _BINS).transpose(0, 1).flatten(0, 1).contiguous()
     return Hog(
         kernel=kernel,
         bias=float(numbers[-1]),

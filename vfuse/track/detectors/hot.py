@@ -37,6 +37,7 @@ class Hot:
     filled: float = 0.3
 
     labels = ("person",)
+    in_threads = False  # it takes less time than to hand frames over
 
     def __call__(self, frame: Pixels) -> Detections:
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)

@@ -44,6 +44,8 @@ class OnnxDetector:
     size: tuple[int, int]
     kind: type[np.floating[Any]]
 
+    in_threads = False  # onnxruntime has its own
+
     def __call__(self, frame: Pixels) -> Detections:
         height, width = frame.shape[:2]
         picture, scale, shift = _fitted(frame, self.size, stretched=self.layout.stretched)
