@@ -209,3 +209,18 @@ def test_progress_is_a_bar_on_a_terminal_and_nothing_when_quiet(capsys, monkeypa
 def test_no_colour_codes_when_refused(pair):
     done = runner.invoke(app, ["fuse", "--help"], env={"NO_COLOR": "1", "FORCE_COLOR": ""}, color=True)
     assert "\x1b[3" not in done.stdout
+
+
+def test_an_opencv_that_needs_windows_is_said_with_the_line_that_helps(tmp_path):
+    """What a server without graphics libraries answers when another package has brought opencv-python."""
+    (tmp_path / "cv2").mkdir()
+    missing = "libGL.so.1: cannot open shared object file: No such file or directory"
+    (tmp_path / "cv2" / "__init__.py").write_text(f"raise ImportError({missing!r})\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "vfuse", "sample", str(tmp_path / "s")]
+    run = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 2, run.stderr
+    assert missing in run.stderr
+    assert "pip install --force-reinstall --no-deps opencv-python-headless" in run.stderr

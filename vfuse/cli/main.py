@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -17,7 +18,7 @@ from typer.core import TyperGroup
 
 from vfuse import __version__
 from vfuse.cli._options import EXIT_CODES
-from vfuse.errors import DeviceError, VfuseError
+from vfuse.errors import DeviceError, UsageError, VfuseError
 
 COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "fuse",
@@ -90,6 +91,13 @@ def _explain(error: BaseException) -> int:
         case KeyboardInterrupt() | typer.Abort():
             _complain("interrupted")
             return INTERRUPTED
+        case ImportError() if _is_windowed_opencv(error):
+            _complain(
+                f"OpenCV cannot be loaded ({error}). Another package brought the build with windows, for which "
+                "this machine lacks libraries; bring back the one without:  "
+                "pip install --force-reinstall --no-deps opencv-python-headless"
+            )
+            return UsageError.exit_code
         case MemoryError():
             _complain("memory ran out. Use a smaller --tile or --window, or close other programs")
             return DeviceError.exit_code
@@ -99,6 +107,12 @@ def _explain(error: BaseException) -> int:
                 "Please report it with the output of the same command under VFUSE_DEBUG=1"
             )
             return 1
+
+
+def _is_windowed_opencv(error: ImportError) -> bool:
+    """Whether OpenCV itself is there but a shared library of the system is not."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    return "shared object" in str(error) and any(Path(file).parent.name == "cv2" for file in files)
 
 
 def _complain(text: str) -> None:
