@@ -1,4 +1,4 @@
-"""A small fused clip with its sources, as arrays and as files, for the tests of scoring."""
+"""A small fused clip with its sources for the tests of scoring: arrays, files, and what metrics look at."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 from _media import write_video
 from numpy.typing import NDArray
+
+from vfuse.metrics import Features, Frame, Image, Sources, SourceStep, Step
+from vfuse.metrics._flow import DIS
 
 HEIGHT, WIDTH = 64, 96
 RATE = 10
@@ -43,3 +46,20 @@ def scene(count: int = 6, *, seed: int = 0) -> Scene:
         vis.append(np.clip(np.stack([grey, grey * 0.9, grey * 0.7], axis=-1), 0, 255).astype(np.uint8))
     fused = [np.maximum(a[..., None], b) for a, b in zip(ir, vis, strict=True)]
     return Scene(ir=ir, vis=vis, fused=fused)
+
+
+def frame_of(ir: NDArray, vis: NDArray, fused: NDArray, **restored: NDArray) -> Frame:
+    """What a metric of frames looks at; `restored_ir` and `restored_vis` are judged against the sources."""
+    streams = {name: Image(pixels) for name, pixels in restored.items()}
+    return Frame(Sources(Image(ir), Image(vis), **streams), Image(fused))
+
+
+def step_of(
+    before: tuple[NDArray, ...], after: tuple[NDArray, ...], *, features: Features | None = None
+) -> Step:
+    """What a metric of neighbours looks at, from (ir, vis, fused) twice."""
+    (ir0, vis0, fused0), (ir1, vis1, fused1) = before, after
+    sources = SourceStep(
+        Sources(Image(ir0), Image(vis0)), Sources(Image(ir1), Image(vis1)), flow=DIS, features=features
+    )
+    return Step(sources, Image(fused0), Image(fused1))

@@ -151,7 +151,7 @@ def test_degraded_input_is_scored_against_the_clean_frames(
     ("wrong", "said"),
     [
         ({"fused": slice(0, 5)}, "5 frames, the visible 6"),
-        ({"ir": slice(0, 4)}, "4 frames .*6 frames"),
+        ({"ir": slice(0, 4)}, "4 frames, the visible 6"),
     ],
 )
 def test_counts_that_differ(made: Scene, tmp_path: Path, wrong: dict[str, slice], said: str):

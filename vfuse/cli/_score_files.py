@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from vfuse.evaluate import Scores
 from vfuse.metrics._moment import Measured
 from vfuse.metrics._registry import Value
 from vfuse.metrics._scores import SCHEMA_VERSION
+
+log = logging.getLogger(__name__)
 
 MEAN = "(mean of clips)"
 
@@ -73,12 +76,14 @@ def frame_table(
 ) -> Generator[Callable[[str, Measured], None], None, None]:
     """A function that adds each scored moment to the table; what was written before a failure is kept.
 
-    The table is called NAME.partial.csv until the block ends well.
+    The table is called NAME.partial.csv until the block ends well; when it does not, its last line says why, and
+    a table without rows is not kept.
     """
     if path is None:
         yield lambda clip, measured: None
         return
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    rows = 0
     try:
         with open(partial, "w", encoding="utf-8", newline="", buffering=1) as file:
             table = csv.writer(file, lineterminator="\n")
@@ -86,11 +91,22 @@ def frame_table(
             table.writerow(["clip", "method", "frame", "time", "brightness", *labels])
 
             def add(clip: str, measured: Measured) -> None:
+                nonlocal rows
                 for method, row in measured.rows.items():
                     values = (number(row.values.get(label)) for label in labels)
                     table.writerow([clip, method, row.frame, f"{row.time:.6f}", row.brightness, *values])
+                    rows += 1
 
-            yield add
+            try:
+                yield add
+            except BaseException as error:
+                file.write(f"# partial: {' '.join(str(error).split()) or 'interrupted'}\n")
+                raise
         partial.replace(path)
     except OSError as error:
         raise OutputError(f"cannot be written ({error.strerror})", where=path) from error
+    finally:
+        if rows and partial.exists():
+            log.warning("what was scored before is kept in %s", partial)
+        elif not rows:
+            partial.unlink(missing_ok=True)

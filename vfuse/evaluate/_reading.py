@@ -34,9 +34,9 @@ def plan_clip(clip: ClipFiles, options: ScoreOptions) -> Plan:
     paths = {"ir": clip.ir, "vis": clip.vis, "clean_ir": clip.reference_ir, "clean_vis": clip.reference_vis}
     infos = {name: probe(path) for name, path in paths.items() if path is not None}
     fused = {method: probe(path) for method, path in clip.fused.items()}
-    pair = plan_pair(infos["ir"], infos["vis"], start=options.start, end=options.end)
     for info in (*infos.values(), *fused.values()):
         _check_fit(info, infos["vis"])
+    pair = plan_pair(infos["ir"], infos["vis"], start=options.start, end=options.end)
     return Plan(pair=pair, infos=infos, fused=fused)
 
 

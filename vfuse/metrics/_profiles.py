@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vfuse.errors import UsageError
 from vfuse.metrics._registry import METRICS, Metric
 from vfuse.registry import Registry
 
@@ -116,8 +117,10 @@ def choose(
         profile: see `PROFILES`.
 
     Raises:
-        UsageError: an unknown name.
+        UsageError: an unknown name, or none.
     """
+    if names is not None and not names:
+        raise UsageError("no metric is named", todo="See: vfuse metrics")
     variants = PROFILES[profile].variants
     listed = PRESETS[preset].metrics
     if names is None:
