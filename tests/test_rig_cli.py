@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -84,6 +85,33 @@ def test_align_refuses_unrelated_views_but_still_shows_them(tmp_path: Path) -> N
     assert "cannot be aligned" in err
     assert (tmp_path / "p.png").exists()
     assert not (tmp_path / "pair.json").exists()
+
+
+def test_a_refused_fit_is_shown_without_being_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    files = image(tmp_path / "ir.png", scene(12)[0]), image(tmp_path / "vis.png", np.full((H, W), 0.5))
+    code, _, err = run("align", *files, "-o", tmp_path / "pair.json")
+    assert code == 4
+    assert "pair.refused.png" in err
+    assert cv2.imread(str(tmp_path / "pair.refused.png")).shape == (2 * H, 2 * W, 3)
+    code, _, err = run("align", *files)
+    assert code == 4
+    (shown,) = tmp_path.glob("vfuse-align-*.png")
+    assert shown.name in err
+
+
+def test_a_matcher_without_its_package_or_file_is_a_usage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "kornia", None)
+    monkeypatch.setitem(sys.modules, "kornia.feature", None)
+    files = image(tmp_path / "ir.png", scene(12)[0]), image(tmp_path / "vis.png", scene(12)[1])
+    code, _, err = run("align", *files, "--matcher", "loftr:weights.ckpt")
+    assert code == 2
+    assert "pip install 'vfuse[match]'" in err
+    code, _, err = run("align", *files, "--matcher", "loftr")
+    assert code == 2
+    assert "loftr:FILE" in err
 
 
 def test_inspect_says_what_is_in_the_way(films: tuple[Path, Path]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from vfuse.align.fit import Fit, Gates, fit_views
+from vfuse.align.matchers import MATCHERS, load_matcher
 from vfuse.align.preview import preview
 from vfuse.align.rig import Clocks, Geometry, Rig, Source, load_rig
 from vfuse.align.videos import Moments, align_videos, require_trusted, sample_moments
 
 __all__ = [
+    "MATCHERS",
     "Clocks",
     "Fit",
     "Gates",
@@ -17,6 +19,7 @@ __all__ = [
     "Source",
     "align_videos",
     "fit_views",
+    "load_matcher",
     "load_rig",
     "preview",
     "require_trusted",

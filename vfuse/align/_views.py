@@ -100,3 +100,17 @@ def local_scale(matrix: Matrix, size: tuple[int, int]) -> float:
     """How many source pixels one pixel at the centre of the result covers, in each direction."""
     step = project(matrix, np.array([size]) / 2 + np.array([[0, 0], [1, 0], [0, 1]]))
     return float(np.sqrt(abs(np.linalg.det(step[1:] - step[0]))))
+
+
+def apart(places: Sequence[NDArray[np.float64]], *, tolerance: float) -> list[int]:
+    """Indices of the geometries whose corners differ from those of every earlier one.
+
+    Args:
+        places: (4, 2) corners in infrared pixels of each geometry, best first.
+        tolerance: mean difference below which two geometries are one.
+    """
+    kept: list[int] = []
+    for index, ends in enumerate(places):
+        if all(np.abs(ends - places[other]).mean() > tolerance for other in kept):
+            kept.append(index)
+    return kept

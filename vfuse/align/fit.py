@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfuse.align._structure import Array
-from vfuse.align._views import Matrix, View, corners, project
+from vfuse.align._views import Matrix, View, apart, corners, project, resize_matrix
 from vfuse.align.homography import COARSE, FINE, Refined, Support, examine, refine
-from vfuse.align.match import apart, search
+from vfuse.align.matchers import Matcher, load_matcher
 
 _APART = 0.03  # of the width: proposals nearer than this are one
 _RIVAL = 0.06  # of the width: geometries further apart than this contradict each other
@@ -93,12 +93,15 @@ class Fit:
         return not self.problems
 
 
-def fit_views(ir: Sequence[Array], vis: Sequence[Array], *, gates: Gates | None = None) -> Fit:
+def fit_views(
+    ir: Sequence[Array], vis: Sequence[Array], *, matcher: Matcher | None = None, gates: Gates | None = None
+) -> Fit:
     """Register one rig from simultaneous frames of both cameras.
 
     Args:
         ir: infrared frames, each (H, W) float32 in [0, 1]; black bars are found and left out.
         vis: visible luma of the same moments, each (H', W') float32 in [0, 1].
+        matcher: proposes the rough geometry; None for "structure".
         gates: what makes a fit trusted.
 
     Returns:
@@ -108,16 +111,17 @@ def fit_views(ir: Sequence[Array], vis: Sequence[Array], *, gates: Gates | None 
         raise ValueError(f"{len(ir)} infrared and {len(vis)} visible frames")
     a, b = View.of(ir), View.of(vis)
     few = _spaced(len(a), _FEW)
-    best, rival = _best_start(a.only(few), b.only(few))
+    best, rival = _best_start(a.only(few), b.only(few), matcher or load_matcher("structure"))
     final = refine(a, b, best.matrix, pixels=FINE)
     fit = _describe(a, b, final, lead=final.nats - rival)
     return replace(fit, problems=tuple(_problems(fit, gates or Gates())))
 
 
-def _best_start(ir: View, vis: View) -> tuple[Refined, float]:
+def _best_start(ir: View, vis: View, matcher: Matcher) -> tuple[Refined, float]:
     """The likeliest geometry of all that are proposed, and the nats of the best that contradicts it."""
-    proposals = _ranked(ir, vis, [each.matrix for each in search(ir, vis)], pixels=COARSE, apart_by=_APART)
-    few = _ranked(ir, vis, [each.matrix for each in proposals[:3]], pixels=FINE, apart_by=_APART)
+    proposals = matcher(ir, vis) or [resize_matrix(vis.size, ir.size)]
+    coarse = _ranked(ir, vis, proposals, pixels=COARSE, apart_by=_APART)
+    few = _ranked(ir, vis, [each.matrix for each in coarse[:3]], pixels=FINE, apart_by=_APART)
     best = _ranked(ir, vis, [each.matrix for each in few[:2]], pixels=FINE, apart_by=_RIVAL)
     return best[0], max(best[1].nats, 0.0) if len(best) > 1 else 0.0
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from vfuse.align._structure import Array
 from vfuse.align.fit import Fit, fit_views
+from vfuse.align.matchers import Matcher
 from vfuse.errors import PairError, UsageError
 from vfuse.io.probe import VideoInfo
 from vfuse.io.reader import read_range
@@ -52,15 +54,25 @@ def sample_moments(
 
 
 def align_videos(
-    ir: VideoInfo, vis: VideoInfo, *, offset: float = 0.0, rate: float = 1.0
+    ir: VideoInfo,
+    vis: VideoInfo,
+    *,
+    offset: float = 0.0,
+    rate: float = 1.0,
+    matcher: Matcher | None = None,
 ) -> tuple[Fit, Moments]:
     """Fit the homography of a clip; ask `problems` whether to trust it. The frames are for a preview."""
     moments = sample_moments(ir, vis, offset=offset, rate=rate)
-    return fit_views(moments.ir, moments.vis), moments
+    return fit_views(moments.ir, moments.vis, matcher=matcher), moments
 
 
-def require_trusted(fit: Fit, *, ir: VideoInfo, vis: VideoInfo) -> Fit:
+def require_trusted(fit: Fit, *, ir: VideoInfo, vis: VideoInfo, picture: Path | None = None) -> Fit:
     """Pass a trusted fit on.
+
+    Args:
+        fit: of the two inputs.
+        ir, vis: the inputs, for the message.
+        picture: an overlay of it, if one was written.
 
     Raises:
         PairError: it is not, with the numbers.
@@ -69,7 +81,8 @@ def require_trusted(fit: Fit, *, ir: VideoInfo, vis: VideoInfo) -> Fit:
         raise PairError(
             f"cannot be aligned with confidence: {'; '.join(fit.problems)}",
             where=f"{ir.path} and {vis.path}",
-            todo="Look at --preview; use another moment of the rig, or --align none for a registered pair",
+            todo=f"Look at {picture or 'the picture that vfuse align writes'}; use another moment of the "
+            "rig, or --align none for a registered pair",
         )
     return fit
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import mkstemp
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,8 +31,18 @@ Preview = Annotated[
     typer.Option(
         "--preview",
         metavar="FILE.png",
-        help="Write a picture to judge by: checkerboard and edges, before and after.",
+        help="Write a picture to judge by: checkerboard and edges, before and after. A refused fit is shown "
+        "in any case, beside PAIR.json or in the folder for temporary files.",
         rich_help_panel=o.OUTPUT,
+    ),
+]
+MatcherName = Annotated[
+    str,
+    typer.Option(
+        "--matcher",
+        metavar="NAME[:FILE]",
+        help="What proposes the rough geometry: structure, or loftr:FILE with weights of LoFTR's form.",
+        rich_help_panel=o.PART,
     ),
 ]
 Offset = Annotated[
@@ -55,6 +67,7 @@ def align(
     out: Pair = None,
     preview: Preview = None,
     offset: Offset = 0.0,
+    matcher: MatcherName = "structure",
     overwrite: o.Overwrite = False,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
@@ -62,27 +75,29 @@ def align(
 ) -> None:
     """Find the one homography between the two cameras of a rig, from frames over the whole clip.
 
-    Exit code 4 with the numbers when the fit cannot be trusted; the preview is written in either case.
+    Exit code 4 with the numbers and an overlay picture when the fit cannot be trusted.
     """
     console = Console(quiet=quiet, verbose=verbose, as_json=as_json)
     check_picture(preview, overwrite=overwrite)
 
-    from vfuse.align import Geometry, align_videos, require_trusted
+    from vfuse.align import Geometry, align_videos, load_matcher, require_trusted
     from vfuse.align.rig import load_rig, store
     from vfuse.io.probe import probe
 
+    chosen = load_matcher(matcher)
     infos = probe(ir), probe(vis)
     known = load_rig(out) if out is not None and out.exists() else None
     rate = 1.0
     if out is not None and known is not None and known.clocks is not None:
         clocks = known.clocks_for(*infos, where=out)
         offset, rate = clocks.offset, clocks.rate
-    fit, moments = align_videos(*infos, offset=offset, rate=rate)
-    if preview is not None:
-        write_preview(preview, fit, moments)
+    fit, moments = align_videos(*infos, offset=offset, rate=rate, matcher=chosen)
+    picture = preview if fit.trusted else preview or refusal_picture(out)
+    if picture is not None:
+        write_preview(picture, fit, moments)
     if as_json and fit.problems:
         console.result(record(fit), "")
-    require_trusted(fit, ir=infos[0], vis=infos[1])
+    require_trusted(fit, ir=infos[0], vis=infos[1], picture=picture)
     if out is not None:
         store(out, *infos, geometry=Geometry.of(fit), overwrite=overwrite)
     console.result(record(fit), summary(fit))
@@ -98,6 +113,15 @@ def check_picture(path: Path | None, *, overwrite: bool) -> None:
         raise OutputError("a preview is a picture", where=path, todo="Name it .png or .jpg")
     if path.exists() and not overwrite:
         raise OutputError("exists already", where=path, todo="Use -y to overwrite it")
+
+
+def refusal_picture(pair: Path | None) -> Path:
+    """Where to show a refused fit: beside pair.json, else a new file of the temporary folder."""
+    if pair is not None and pair.absolute().parent.is_dir():
+        return pair.with_suffix(".refused.png")
+    handle, name = mkstemp(prefix="vfuse-align-", suffix=".png")
+    os.close(handle)
+    return Path(name)
 
 
 def write_preview(path: Path, fit: Fit, moments: Moments) -> None:

@@ -1,4 +1,4 @@
-"""Find the rough geometry of an infrared and a visible view without learned weights.
+"""`structure`: the rough geometry of two cameras without learned weights.
 
 The search tries every scale and rotation of a grid at low resolution and correlates the structure maps over
 all shifts at once with the FFT; several time samples add their correlations, because a rig has one geometry.
@@ -12,12 +12,12 @@ from math import cos, radians, sin, sqrt
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vfuse.align._structure import Structure
-from vfuse.align._views import Matrix, View, corners, project, resize_matrix
+from vfuse.align._views import Matrix, View, apart, corners, project, resize_matrix
 from vfuse.align.homography import COARSE, level_size
+from vfuse.align.matchers._registry import MATCHERS, MatcherEntry
 
 SCALES = tuple(2.0 ** (step / 8) for step in range(-9, 10))
 ROTATIONS = tuple(range(-12, 13, 4))  # degrees
@@ -25,37 +25,25 @@ _MARGIN = 0.3  # of the visible frame: how far the infrared may be shifted
 _OVERLAP = 0.35  # least share of the smaller view that must be common
 _OVERLAP_POWER = 0.4  # score = correlation * overlap ** this; 0.5 would be the significance under white noise
 _APART = 0.06  # of the width: candidates nearer than this are one
+_KEEP = 10  # candidates; on training pairs the right one was among the first five
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One possible geometry.
-
-    Attributes:
-        matrix: homography from visible pixels to infrared pixels.
-        score: correlation weighted by the common area; comparable within one pair only.
-    """
-
-    matrix: Matrix
-    score: float
-
-
-def search(ir: View, vis: View, *, keep: int = 10) -> list[Candidate]:
+def search(ir: View, vis: View) -> list[Matrix]:
     """The best geometries of similarity type over scale, rotation and shift, best first.
 
     Scale is relative to both cameras seeing the same field; the range is x0.46 to x2.2, +-12 degrees, +-30 %.
     """
     size = level_size(vis.size, COARSE)
     spectrum = _VisSpectrum.of(vis.resized(size).structures())
-    found: list[Candidate] = []
+    found: list[_Candidate] = []
     for matrix in _similarities(ir.size, size, spectrum.canvas):
         score = spectrum.scores(ir.warped(matrix, spectrum.canvas).structures())
         found += _peaks(score, matrix)
     found.sort(key=lambda candidate: -candidate.score)
     ends = [project(candidate.matrix, corners(size)) for candidate in found]
-    best = [found[index] for index in apart(ends, tolerance=_APART * ir.size[0])[:keep]]
+    best = [found[index] for index in apart(ends, tolerance=_APART * ir.size[0])[:_KEEP]]
     to_level = resize_matrix(vis.size, size)
-    return [Candidate(candidate.matrix @ to_level, candidate.score) for candidate in best]
+    return [candidate.matrix @ to_level for candidate in best]
 
 
 def _similarities(ir: tuple[int, int], vis: tuple[int, int], canvas: tuple[int, int]) -> Iterator[Matrix]:
@@ -69,6 +57,14 @@ def _similarities(ir: tuple[int, int], vis: tuple[int, int], canvas: tuple[int, 
             centre = (np.array(canvas) - 1) / 2
             matrix[:2, 2] = (np.array(ir) - 1) / 2 - matrix[:2, :2] @ centre
             yield matrix
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A geometry of the level, and its correlation weighted by the common area."""
+
+    matrix: Matrix
+    score: float
 
 
 @dataclass(frozen=True)
@@ -122,27 +118,23 @@ def _fast(length: float) -> int:
     return min(base << power for base in (1, 3, 5) for power in range(16) if base << power >= length)
 
 
-def _peaks(score: Tensor, matrix: Matrix, *, most: int = 3, radius: int = 4) -> list[Candidate]:
+def _peaks(score: Tensor, matrix: Matrix, *, most: int = 3, radius: int = 4) -> list[_Candidate]:
     around = torch.nn.functional.max_pool2d(score[None, None], 2 * radius + 1, 1, radius)[0, 0]
     places = ((score == around) & (score > 0)).nonzero()
     values = score[places[:, 0], places[:, 1]]
-    found: list[Candidate] = []
+    found: list[_Candidate] = []
     for index in values.topk(min(most, len(values))).indices.tolist():
         y, x = places[index].tolist()
         shift = np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
-        found.append(Candidate(matrix @ shift, float(values[index])))
+        found.append(_Candidate(matrix @ shift, float(values[index])))
     return found
 
 
-def apart(places: Sequence[NDArray[np.float64]], *, tolerance: float) -> list[int]:
-    """Indices of the geometries whose corners differ from those of every earlier one.
-
-    Args:
-        places: (4, 2) corners in infrared pixels of each geometry, best first.
-        tolerance: mean difference below which two geometries are one.
-    """
-    kept: list[int] = []
-    for index, ends in enumerate(places):
-        if all(np.abs(ends - places[other]).mean() > tolerance for other in kept):
-            kept.append(index)
-    return kept
+MATCHERS.add(
+    MatcherEntry(
+        name="structure",
+        build=lambda _: search,
+        summary="maps of edge orientation, correlated over every scale, rotation and shift; needs no weights",
+        origin="after CFOG (Ye et al., TGRS 2019)",
+    )
+)
