@@ -33,6 +33,11 @@ def add(x: Tensor, y: Tensor) -> Tensor:
     return x + y if torch.is_grad_enabled() else x.add_(y)
 
 
+def wide(x: Tensor) -> Tensor:
+    """x in float32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def as_clip(x: Tensor, frames: int) -> Tensor:
     """(B * T, C, h, w) seen as (B, T, h, w, C)."""
     return x.permute(0, 2, 3, 1).unflatten(0, (-1, frames))

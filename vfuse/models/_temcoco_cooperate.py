@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vfuse.models._deform import TAPS, deform_conv2d
-from vfuse.models._temcoco_blocks import Separable, activate, add
+from vfuse.models._temcoco_blocks import Separable, activate, add, wide
 
 OFFSET_VALUES = 1 << 23  # for one neighbour, held at a time; decides how many frames go together
 
@@ -33,6 +33,19 @@ def conv3x3(c_in: int, c_out: int) -> nn.Conv2d:
 def double(x: Tensor) -> Tensor:
     """Every value copied to a 2 x 2 block."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+def together(frames: Sequence[Tensor]) -> Tensor:
+    """Frames (1, C, h, w) as one (t, C, h, w); a single one is not copied."""
+    return frames[0] if len(frames) == 1 else torch.cat(list(frames))
+
+
+def add_doubled(planes: Tensor, small: Tensor) -> Tensor:
+    """planes + double(small), both contiguous (N, C, h, w), into planes where no gradient needs it."""
+    if torch.is_grad_enabled():
+        return planes + double(small)
+    planes.unflatten(-2, (-1, 2)).add_(small.repeat_interleave(2, dim=-1).unsqueeze(-2))
+    return planes
 
 
 class Cooperate(nn.Module):
@@ -93,13 +106,16 @@ class Cooperate(nn.Module):
             The fused feature (B * T, C, h, w), and the offsets of all frames in order; None where `below` was
             given, because no scale follows.
         """
-        small = self.reduce(low)
+        # All that follows adds to this. Rounded to half precision it would spoil the image more than all other
+        # layers of this module together, and it is the cheapest of them.
+        with torch.autocast(low.device.type, enabled=False):
+            small = self.reduce(wide(low))
         offsets: deque[Offsets] | None = deque() if below is None else None
         clips = zip(*(z.split(frames) for z in (small, ir, vis)), strict=True)
         merged = [y for clip in clips for y in self._clip(*clip, below=below, offsets=offsets)]
         y = torch.cat(merged)
         merged.clear()
-        return add(self.fuse.over_time(y, frames=frames), double(small)), offsets
+        return add(wide(self.fuse.over_time(y, frames=frames)), double(small)), offsets
 
     def _clip(
         self,
@@ -111,21 +127,19 @@ class Cooperate(nn.Module):
         offsets: deque[Offsets] | None,
     ) -> list[Tensor]:
         """One clip up to the last convolution over time, in parts; fills `offsets`."""
-        seen: list[
-            Tensor
-        ] = []  # features of each neighbour's path: this part's, after those of two earlier frames
+        seen: list[Sequence[Tensor]] = [(), ()]  # of each neighbour's path, the features of two earlier frames
         merged: list[Tensor] = []
         step = max(1, OFFSET_VALUES // (self.shifts * ir.shape[-2] * ir.shape[-1]))
         for start in range(0, ir.shape[0], step):
             part = slice(start, start + step)
-            up = double(small[part])
+            up = double(small[part].to(ir.dtype))
             *paths, current = self._describe(torch.cat([up, ir[part], vis[part]], dim=1))
-            earlier = [features[-2:] for features in seen]
-            seen = [torch.cat(pair) for pair in zip(earlier, paths, strict=True)] if earlier else paths
-            first = max(0, start - 2)  # frame of seen[k][0]
+            known = [[*old, *path.split(1)] for old, path in zip(seen, paths, strict=True)]
+            seen = [frames[-2:] for frames in known]
+            first = max(0, start - 2)  # frame of known[k][0]
             neighbours = [
-                torch.cat([features[i : i + 1] for i in self._refer(start, len(up), k + 1, first)])
-                for k, features in enumerate(seen)
+                together([frames[i] for i in self._refer(start, len(up), k + 1, first)])
+                for k, frames in enumerate(known)
             ]
             shifts = self._shifts(current, neighbours, below)
             if offsets is not None and shifts:
@@ -159,8 +173,7 @@ class Cooperate(nn.Module):
             pair = activate(self.pair[k](torch.cat([current, neighbour], dim=1)))
             # Planes instead of channels-last: that is how the samples are placed.
             shift = self.offsets[k](self.before[k](pair).contiguous())
-            shift = shift.to(torch.promote_types(shift.dtype, torch.float32))
-            shifts.append(add(shift, double(start[k])) if start else shift)
+            shifts.append(add_doubled(wide(shift), start[k]) if start else wide(shift))
         return shifts
 
     def _merge(self, current: Tensor, neighbours: Sequence[Tensor], shifts: Sequence[Tensor]) -> Tensor:
