@@ -259,17 +259,29 @@ def test_validation_measures_gains_and_shows_pictures() -> None:
             self.anchor = nn.Parameter(torch.zeros(1))
             self.ir, self.vis = (torch.from_numpy(truth.streams[k][None]) / 255 for k in ("ir", "vis"))
 
-        def forward(self, ir: Tensor, vis: Tensor):
+        def forward(self, ir: Tensor, vis: Tensor, *, streams: object):
             return Output(self.vis, self.ir, self.vis)
 
     truth, shown = clip(), []
-    figures = validator([truth], precision="float32", preview=lambda *args: shown.append(args))(
-        Perfect(truth)
-    )
+    shows = {
+        "entry": MODELS["videofusion-s"],
+        "precision": "float32",
+        "preview": lambda *args: shown.append(args),
+    }
+    figures = validator([truth], **shows)(Perfect(truth))
     assert figures["ir_gain"] > 60
     assert figures["clean_vis"] == 100
     assert [(name, tuple(picture.shape)) for name, picture in shown] == [("a", (3, 40, 120))] * len(shown)
     assert shown
+
+
+def test_validation_pads_for_networks_that_need_it() -> None:
+    torch.manual_seed(0)
+    held = [clip(size=40)]  # this network takes multiples of 64
+    figures = validator(held, entry=MODELS["temcoco-s"], precision="float32")(
+        MODELS["temcoco-s"].build().eval()
+    )
+    assert 0 < figures["clean_fused"] < 255
 
 
 def test_psnr() -> None:

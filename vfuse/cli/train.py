@@ -115,6 +115,7 @@ def train(
         raise UsageError(
             f"training needs {error.name}, which is not installed", todo=f"Run {INSTALL}"
         ) from error
+    from vfuse.models import MODELS
     from vfuse.models._weights import named
     from vfuse.train._config import override
     from vfuse.train._export import export as write_weights
@@ -129,12 +130,15 @@ def train(
         config = replace(config, init=named(init).sha256)
     clips = load_clips(data, cache, skip_bad=skip_bad, console=console)
     kept, held = split(clips, hold_out)
+    validate = validator(
+        held, entry=MODELS[config.model], precision=config.precision, preview=previews(folder)
+    )
     fit(
         recipe,
         config,
         kept,
         folder,
-        validate=validator(held, precision=config.precision, preview=previews(folder)) if held else None,
+        validate=validate if held else None,
         budget=budget,
         cpu=cpu,
         fresh=fresh,

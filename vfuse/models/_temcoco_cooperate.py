@@ -106,8 +106,8 @@ class Cooperate(nn.Module):
             The fused feature (B * T, C, h, w), and the offsets of all frames in order; None where `below` was
             given, because no scale follows.
         """
-        # All that follows adds to this. Rounded to half precision it would spoil the image more than all other
-        # layers of this module together, and it is the cheapest of them.
+        # All that follows adds to this. Rounded to half precision it would spoil the image more than all
+        # other layers of this module together, and it is the cheapest of them.
         with torch.autocast(low.device.type, enabled=False):
             small = self.reduce(wide(low))
         offsets: deque[Offsets] | None = deque() if below is None else None
@@ -127,7 +127,10 @@ class Cooperate(nn.Module):
         offsets: deque[Offsets] | None,
     ) -> list[Tensor]:
         """One clip up to the last convolution over time, in parts; fills `offsets`."""
-        seen: list[Sequence[Tensor]] = [(), ()]  # of each neighbour's path, the features of two earlier frames
+        seen: list[Sequence[Tensor]] = [
+            (),
+            (),
+        ]  # of each neighbour's path, the features of two earlier frames
         merged: list[Tensor] = []
         step = max(1, OFFSET_VALUES // (self.shifts * ir.shape[-2] * ir.shape[-1]))
         for start in range(0, ir.shape[0], step):

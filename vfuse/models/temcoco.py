@@ -209,8 +209,8 @@ class TemCoCo(nn.Module):
         visual = torch.cat([visual_vis, visual_ir], dim=1)
         if self.config.cross_attention != "none":
             semantic, visual = self.cross_both(semantic, visual, frames=frames)
-        # All four branches end in these layers, a twentieth of the work. Rounded to half precision, they alone
-        # would cause a third of the error of the whole network.
+        # All four branches end in these layers, a twentieth of the work. Rounded to half precision, they
+        # alone would cause a third of the error of the whole network.
         with torch.autocast(vis.device.type, enabled=False):
             fused = self.combine(wide(torch.cat([semantic, visual], dim=1)), frames=frames)
             if self.config.temporal_attention:

@@ -11,7 +11,8 @@ from torch import Generator, Tensor, nn
 
 from vfuse.io.cache import CachedClip
 from vfuse.metrics import measure
-from vfuse.models import Output
+from vfuse.models import ModelEntry, Output
+from vfuse.models._run import LoadedModel
 from vfuse.train._degrade import degrade_infrared, degrade_visible
 from vfuse.train._losses import ycbcr
 
@@ -23,14 +24,20 @@ METRICS = ("en", "sd", "sf", "mi", "ssim", "vif")  # of the fused middle frame
 
 
 def validator(
-    clips: Sequence[CachedClip], *, precision: str, preview: Callable[[str, Tensor], None] | None = None
+    clips: Sequence[CachedClip],
+    *,
+    entry: ModelEntry,
+    precision: str,
+    preview: Callable[[str, Tensor], None] | None = None,
 ) -> Callable[[nn.Module], dict[str, float]]:
     """A function from a network to its mean figures over the clips.
 
-    Each clip is shown once degraded (its stored versions, or ours at full strength) and once clean.
+    Each clip is shown once degraded (its stored versions, or ours at full strength) and once clean, and
+    fused as `vfuse fuse` does it: padded to a size that the network takes, cropped, clamped.
 
     Args:
         clips: held out of training.
+        entry: what the network is.
         precision: of the forward pass, "bf16" or "float32".
         preview: given a name and (3, H, 3 W) RGB: infrared, visible and fused frame side by side.
 
@@ -43,17 +50,19 @@ def validator(
     """
 
     def validate(network: nn.Module) -> dict[str, float]:
-        rows = [_figures(network, clip, precision=precision, preview=preview) for clip in clips]
+        device = next(network.parameters()).device
+        model = LoadedModel(entry, network, device, torch.bfloat16 if precision == "bf16" else torch.float32)
+        rows = [_figures(model, clip, preview=preview) for clip in clips]
         return {name: round(float(np.mean([row[name] for row in rows])), 3) for name in rows[0]}
 
     return validate
 
 
 def _figures(
-    network: nn.Module, clip: CachedClip, *, precision: str, preview: Callable[[str, Tensor], None] | None
+    model: LoadedModel, clip: CachedClip, *, preview: Callable[[str, Tensor], None] | None
 ) -> dict[str, float]:
     clean, degraded = _inputs(clip)
-    restored, kept = (_run(network, pair, precision=precision) for pair in (degraded, clean))
+    restored, kept = (_fuse(model, pair) for pair in (degraded, clean))
     if preview is not None:
         views = (degraded[0].expand(-1, 3, -1, -1), degraded[1], restored.fused[0])
         preview(clip.name, torch.cat([view[len(view) // 2] for view in views], dim=-1))
@@ -101,12 +110,8 @@ def _inputs(clip: CachedClip) -> tuple[Pair, Pair]:
     return (streams["ir"], streams["vis"]), (ir, vis)
 
 
-@torch.inference_mode()
-def _run(network: nn.Module, pair: Pair, *, precision: str) -> Output:
-    device = next(network.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        output = network(*(x[None].to(device) for x in pair))
-    fused, ir, vis = (None if x is None else x.float().cpu().clamp(0, 1) for x in output)
+def _fuse(model: LoadedModel, pair: Pair) -> Output:
+    fused, ir, vis = (None if x is None else x.cpu() for x in model(*(x[None] for x in pair)))
     assert fused is not None, "every network fuses"
     return Output(fused, ir, vis)
 
