@@ -1,9 +1,9 @@
-"""How well networks fuse and restore: scores on clips, clean and degraded, beside the sources and simple fusion.
+"""How well networks fuse and restore: scores on clips, clean and degraded, beside simple fusion.
 
     python benchmarks/quality.py m3svd/lossless/test/0111_1716 m3svd/lossless/train/0114_1609
 
-A clip is a folder with the four files of M3SVD: infrared_Enhance and visible_Enhance, and what its authors made
-worse, infrared_noise and visible_Blur. Whatever a model is given, it is scored against the clean files.
+A clip is a folder with the four files of M3SVD: infrared_Enhance and visible_Enhance, and what its authors
+made worse, infrared_noise and visible_Blur. Whatever a model is given, it is scored against the clean files.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from vfuse import FuseOptions, fuse_video, load_model
 from vfuse.evaluate import ClipFiles, ScoreOptions, Scores, evaluate
 from vfuse.io.writer import WriteOptions
 from vfuse.metrics import choose
+from vfuse.models._run import LoadedModel
 
 MODELS = ["videofusion-s", "visible", "average", "max", "laplacian"]
 FUSED = ["en", "sd", "sf", "mi", "vif", "ssim", "brightness_step", "warp", "hot_target"]
@@ -40,13 +41,14 @@ def main() -> None:
                 model = load_model(name, weights=None if number else args.weights)
                 with tempfile.TemporaryDirectory() as folder:
                     row(clip, kind, name, scores(clip, kind, model, Path(folder)))
-        sources = ClipFiles(name=clip.name, ir=clip / FILES["clean"][0], vis=clip / FILES["clean"][1], fused={})
+        ir, vis = (clip / name for name in FILES["clean"])
+        sources = ClipFiles(name=clip.name, ir=ir, vis=vis, fused={})
         found = evaluate([sources], options=ScoreOptions(metrics=choose(names=FUSED), baselines=1))
         for name in found.methods(trivial=True):
             row(clip, "clean", name, found)
 
 
-def scores(clip: Path, kind: str, model, folder: Path) -> Scores:
+def scores(clip: Path, kind: str, model: LoadedModel, folder: Path) -> Scores:
     """Fuse one clip and score it, with the restored streams, or the sources, beside the clean ones."""
     ir, vis = (clip / name for name in FILES[kind])
     clean_ir, clean_vis = (clip / name for name in FILES["clean"])

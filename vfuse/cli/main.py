@@ -93,8 +93,8 @@ def _explain(error: BaseException) -> int:
             return INTERRUPTED
         case ImportError() if _is_windowed_opencv(error):
             _complain(
-                f"OpenCV cannot be loaded ({error}). Another package brought the build with windows, for which "
-                "this machine lacks libraries; bring back the one without:  "
+                f"OpenCV cannot be loaded ({error}). Another package brought the build with windows, for "
+                "which this machine lacks libraries; bring back the one without:  "
                 "pip install --force-reinstall --no-deps opencv-python-headless"
             )
             return UsageError.exit_code
