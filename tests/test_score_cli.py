@@ -126,6 +126,11 @@ def test_preset_all_leaves_out_what_it_lacks(paths: dict[str, Path]):
     assert {label.split("[")[0] for label in facts["metrics"]} == plain - left_out
 
 
+def test_thinned_frames_are_told(paths: dict[str, Path]):
+    result = vfuse("score", paths["fused"], *sources(paths), *FAST, "--every", "3")
+    assert "one frame in 3 is scored; repeated frames are not looked for then" in result.stdout
+
+
 def test_metrics_lists_and_explains():
     listed = vfuse("metrics").stdout
     assert all(f"\n{entry.name} " in f"\n{listed}" for entry in METRICS if not entry.variant_of)

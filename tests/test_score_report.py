@@ -30,6 +30,11 @@ addEventListener("load", () => {
   chart.dispatchEvent(new PointerEvent("pointermove", { clientX: box.right - 9, clientY: box.top + 20 }));
   seen.frame = document.querySelector("#curve svg text[visibility=visible]").textContent;
   seen.values = [...document.querySelectorAll("#curve-legend b")].map(value => value.textContent);
+  seen.meaning = document.getElementById("meaning").textContent;
+  const worst = document.querySelector(".thumbs figure");
+  worst.dispatchEvent(new PointerEvent("pointerenter"));
+  seen.found = document.querySelector("#curve svg text[visibility=visible]").textContent;
+  seen.shown = worst.querySelector("figcaption").textContent;
   seen.linked = document.querySelector("#brightness .cursor").getAttribute("visibility");
   seen.slice = document.querySelector(".slice span").style.display;
   const paper = () => getComputedStyle(document.body).backgroundColor;
@@ -108,6 +113,9 @@ def test_the_page_lives_in_a_browser(page: Path, tmp_path: Path):
     assert seen["redrawn"]
     assert seen["frame"] == "frame 5"
     assert all(re.fullmatch(r"-?\d+(\.\d+)?", value) for value in seen["values"])
+    assert "Structural similarity" in seen["meaning"]
+    assert "Higher is better" in seen["meaning"]
+    assert seen["found"] in seen["shown"]  # pointing at a thumbnail shows its frame in the charts
     assert seen["linked"] == "visible"
     assert seen["slice"] == "block"
     assert len(set(seen["themes"])) == 2

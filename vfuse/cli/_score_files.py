@@ -76,9 +76,8 @@ def frame_table(
 ) -> Generator[Callable[[str, Measured], None], None, None]:
     """A function that adds each scored moment to the table; what was written before a failure is kept.
 
-    The table is called NAME.partial.csv until the block ends well; when it does not, its last line says
-    why, and
-    a table without rows is not kept.
+    The table is called NAME.partial.csv until the block ends well; when it does not, its last line says why,
+    and a table without rows is not kept.
     """
     if path is None:
         yield lambda clip, measured: None
