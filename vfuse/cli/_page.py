@@ -9,7 +9,8 @@ _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em}"
     "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #8884}"
     "td:first-child{text-align:left}img{max-width:100%}"
-    ".bars td{padding:.1em .8em}.bars td:nth-last-child(2){width:32em}.bars i{display:block;height:.9em}"
+    ".bars td{padding:.1em .8em;text-align:left}"
+    ".bars td:nth-last-child(2){width:32em}.bars i{display:block;height:.9em}"
     "@media(prefers-color-scheme:dark){body{background:#16181d;color:#ddd}img{background:#fff}}"
 )
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito, for all eyes

@@ -1,4 +1,4 @@
-"""The report of `vfuse track`: one page that works offline, with table, bars and trajectories."""
+"""The report of `vfuse track`: one page that works offline, with the table and the plot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from html import escape
 from pathlib import Path
 
 from vfuse import __version__
-from vfuse.cli._page import bars, grid_table, listed, page
+from vfuse.cli._page import grid_table, listed, page
 from vfuse.cli._score_files import write_text
-from vfuse.cli._track_table import SHARES, rows, verdict
+from vfuse.cli._track_table import rows, verdict
 from vfuse.track import TrackedVideo
 from vfuse.track.plot import draw
 
@@ -23,16 +23,8 @@ def write_page(path: Path, videos: Sequence[TrackedVideo], *, detector: str, ver
         f"<p>{escape(about)}</p>",
         *(f"<p><b>{escape(line)}</b></p>" for line in verdict(videos, versus=versus)),
         grid_table(rows(videos)),
-        _comparison(videos),
-        f"<h2>Trajectories</h2><img alt='trajectories' src='data:image/png;base64,{picture}'>",
+        f"<h2>Trajectories and marks</h2><img alt='plot' src='data:image/png;base64,{picture}'>",
         "<h2>Files</h2>",
         listed([(video.name, video.path) for video in videos]),
     ]
     write_text(path, page("Tracks", parts))
-
-
-def _comparison(videos: Sequence[TrackedVideo]) -> str:
-    if any(video.accuracy is None for video in videos):
-        return ""
-    shares = [(label, [float(getattr(video.accuracy, name)) for video in videos]) for label, name in SHARES]
-    return "<h2>Comparison</h2>" + bars(shares, [video.name for video in videos])

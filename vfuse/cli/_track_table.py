@@ -16,7 +16,7 @@ _ROWS: tuple[tuple[str, Callable[[TrackedVideo], float | int | None]], ...] = (
     ("fragmentations ↓", lambda one: one.movement.fragmentations),
     ("jerk, px/frame³ ↓", lambda one: one.movement.jerk),
 )
-SHARES = (
+_TRUE_ROWS = (
     ("HOTA ↑", "hota"),
     ("DetA ↑", "deta"),
     ("AssA ↑", "assa"),
@@ -24,10 +24,6 @@ SHARES = (
     ("IDF1 ↑", "idf1"),
     ("precision ↑", "precision"),
     ("recall ↑", "recall"),
-)
-"""Of `Accuracy`, those that are at most 1, with their labels."""
-_TRUE_ROWS = (
-    *SHARES,
     ("identity switches ↓", "switches"),
     ("times lost ↓", "breaks"),
 )

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfuse.lineup import write_name
 from vfuse.segment.boundary import outline
 from vfuse.segment.classes import BACKGROUND, NO_CLASS, Labels
 
@@ -16,8 +17,7 @@ Pixels = NDArray[np.uint8]
 
 _GOLDEN = 0.618034  # of the colour circle: neighbours in the list look different
 _COVER = 0.5  # how much of the picture a colour hides
-_FONT, _LINE, _BLACK = cv2.FONT_HERSHEY_SIMPLEX, 14, (0, 0, 0)
-_MOST_NAMES = 20
+_FIRST_NAME = 28  # rows; above it stands what the picture shows
 
 
 def colours_of(names: Sequence[str]) -> Pixels:
@@ -44,9 +44,8 @@ def outline_of_all(labels: Labels) -> NDArray[np.bool_]:
 
 
 def name_colours(picture: Pixels, names: Sequence[str], colours: Pixels) -> None:
-    """Write the names of the coloured classes into the picture (H, W, 3), up from its lower left corner."""
-    shown = [place for place in range(min(len(names), NO_CLASS)) if colours[place].any()]
-    for line, place in enumerate(reversed(shown[:_MOST_NAMES])):
-        corner = (6, picture.shape[0] - 6 - line * _LINE)
-        for colour, thick in ((_BLACK, 3), (colours[place].tolist(), 1)):
-            cv2.putText(picture, names[place], corner, _FONT, 0.4, colour, thick, cv2.LINE_AA)
+    """Write the names of the coloured classes into the picture (H, W, 3), below its own name."""
+    top = _FIRST_NAME
+    for name, (red, green, blue) in zip(names, colours.tolist(), strict=False):
+        if (red or green or blue) and top < picture.shape[0]:
+            top += write_name(picture, name, corner=(4, top), colour=(red, green, blue))
