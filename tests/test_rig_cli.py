@@ -54,6 +54,18 @@ def test_sync_writes_the_clocks(films: tuple[Path, Path], tmp_path: Path) -> Non
     assert clocks.offset == said["offset_seconds"]
 
 
+def test_sync_sees_motion_in_sixteen_bits(films: tuple[Path, Path], tmp_path: Path) -> None:
+    pictures = moving(0.8 + np.arange(120) / 10, seed=1, infrared=True)
+    counts = [
+        cv2.resize((30000 + 600 * p).astype(np.uint16), (128, 96)) for p in pictures
+    ]  # 1 % of the scale
+    ir = write_video(tmp_path / "ir.mkv", counts, pix_fmt="gray16le", rate=10)
+    code, out, err = run("sync", ir, films[1], "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    assert said["offset_seconds"] + 6 * said["rate"] == pytest.approx(-0.8 + 6, abs=0.04)
+
+
 def test_sync_refuses_what_does_not_move(tmp_path: Path) -> None:
     still = [np.full((48, 64), 90, np.uint8)] * 60
     ir, vis = write_video(tmp_path / "a.mkv", still), write_video(tmp_path / "b.mkv", still)
@@ -115,14 +127,19 @@ def test_a_matcher_without_its_package_or_file_is_a_usage_error(
 
 
 def test_inspect_says_what_is_in_the_way(films: tuple[Path, Path]) -> None:
-    code, out, err = run("inspect", *films, "--json")
+    code, out, err = run("inspect", *films, "--json", "--model", "average")
     assert code == 0, err
     said = json.loads(out)
     assert (said["ir"]["frames"], said["vis"]["frames"]) == (120, 300)
     assert any("--sync auto" in problem for problem in said["problems"])
     assert said["output"]["frames"] == pytest.approx(280, abs=3)
-    code, out, err = run("inspect", *films, "--strict")
+    assert said["thermal"]["palette"] == "gray"
+    assert said["forecast"]["model"] == "average"
+    assert said["forecast"]["seconds"] > 0
+    assert said["forecast"]["disk"] == pytest.approx(280 * 128 * 96 * 0.15 / 8, rel=0.02)
+    code, out, err = run("inspect", *films, "--strict", "--model", "average")
     assert code == 4
+    assert "MB on disk" in out
     assert "infrared second -0.8" in out or "infrared second -0.7" in out
 
 

@@ -10,9 +10,12 @@ import numpy as np
 from vfuse.align.fit import Fit
 from vfuse.align.videos import align_videos
 from vfuse.errors import PairError, VfuseError
+from vfuse.forecast import Forecast, forecast
 from vfuse.io.interlace import Fields, fields_of
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.reader import read_range
+from vfuse.io.thermal import Thermal, ThermalOptions, look
+from vfuse.models._run import LoadedModel
 from vfuse.sync.match import SyncFit, match_streams
 from vfuse.sync.motion import Thumbnails, freezes, repeats
 from vfuse.sync.videos import check_syncable, watch
@@ -61,6 +64,8 @@ class Inspection:
         size: (width, height) of the fused video.
         frames: how many frames it will have.
         seconds: how long it will last.
+        thermal: how the infrared would be read: palette, polarity, range.
+        forecast: what fusing will take; None when no network was named.
         problems: what stands in the way of `vfuse fuse IR VIS` as the inputs are, each with the way out.
     """
 
@@ -71,40 +76,47 @@ class Inspection:
     size: tuple[int, int]
     frames: int
     seconds: float
+    thermal: Thermal
+    forecast: Forecast | None
     problems: tuple[str, ...] = field(default=())
 
-    @property
-    def pixels(self) -> int:
-        """Of the whole fused video."""
-        return self.frames * self.size[0] * self.size[1]
 
-
-def inspect_pair(ir: str | Path, vis: str | Path, *, raw: tuple[int, int] | None = None) -> Inspection:
+def inspect_pair(
+    ir: str | Path, vis: str | Path, *, raw: tuple[int, int] | None = None, model: LoadedModel | None = None
+) -> Inspection:
     """Decode both inputs once and say what they are.
 
     Args:
         ir, vis: the inputs.
         raw: width and height of the frames of a raw infrared file.
+        model: what is to fuse them, for a forecast of its cost.
 
     Raises:
         InputError: an input cannot be read.
     """
     infos = probe(ir, raw=raw), probe(vis)
-    streams = tuple(watch(info) if info.kind == "video" else None for info in infos)
+    thermal = look(infos[0], ThermalOptions(), first=0, stop=None)
+    streams = tuple(
+        watch(info, thermal=read) if info.kind == "video" else None
+        for info, read in zip(infos, (thermal, None), strict=True)
+    )
     found = _finding(infos[0], streams[0]), _finding(infos[1], streams[1])
     sync = _sync(infos[0], infos[1], streams)
     offset, rate = (sync.offset, sync.rate) if sync is not None and sync.confident else (0.0, 1.0)
     fit = _fit(infos[0], infos[1], offset, rate)
-    frames = _common_frames(infos[0], infos[1], sync)
+    frames, size = _common_frames(infos[0], infos[1], sync), (infos[1].width, infos[1].height)
+    cost = forecast(model, width=size[0], height=size[1], frames=frames) if model is not None else None
     return Inspection(
         ir=found[0],
         vis=found[1],
         sync=sync,
         fit=fit,
-        size=(infos[1].width, infos[1].height),
+        size=size,
         frames=frames,
         seconds=frames / float(infos[1].fps),
-        problems=tuple(_problems(found[0], found[1], sync, fit)),
+        thermal=thermal,
+        forecast=cost,
+        problems=tuple(_problems(found[0], found[1], sync, fit, thermal)),
     )
 
 
@@ -170,10 +182,12 @@ def _common_frames(ir: VideoInfo, vis: VideoInfo, sync: SyncFit | None) -> int:
     return min(ir.num_frames or 0, vis.num_frames or 0)
 
 
-def _problems(ir: Finding, vis: Finding, sync: SyncFit | None, fit: Fit | None) -> list[str]:
+def _problems(
+    ir: Finding, vis: Finding, sync: SyncFit | None, fit: Fit | None, thermal: Thermal
+) -> list[str]:
     problems = [*_own_problems("infrared", ir), *_own_problems("visible", vis)]
-    if not ir.grey:
-        problems.append("the infrared is coloured: are the two swapped, or does it use a palette?")
+    if not ir.grey and not thermal.recognised:
+        problems.append("the infrared is coloured, with no known palette: are the two swapped?")
     if vis.grey and not ir.grey:
         problems.append("the visible is grey")
     a, b = ir.info, vis.info

@@ -15,6 +15,7 @@ from vfuse.align.matchers import Matcher
 from vfuse.errors import PairError, UsageError
 from vfuse.io.probe import VideoInfo
 from vfuse.io.reader import read_range
+from vfuse.io.thermal import Thermal, ThermalOptions, displayer, look
 
 SAMPLES = 5
 
@@ -50,7 +51,8 @@ def sample_moments(
         raise PairError("the two have no moment in common", where=f"{ir.path} and {vis.path}")
     chosen = [pairs[round(k)] for k in np.linspace(0, len(pairs) - 1, min(samples, len(pairs)) + 2)[1:-1]]
     chosen = sorted(set(chosen))
-    return Moments(_frames(ir, [a for a, _ in chosen]), _frames(vis, [b for _, b in chosen]))
+    thermal = look(ir, ThermalOptions(), first=0, stop=None)
+    return Moments(_frames(ir, [a for a, _ in chosen], thermal), _frames(vis, [b for _, b in chosen], None))
 
 
 def align_videos(
@@ -109,9 +111,11 @@ def _moments(
     return pairs
 
 
-def _frames(info: VideoInfo, indices: Sequence[int]) -> tuple[Array, ...]:
+def _frames(info: VideoInfo, indices: Sequence[int], thermal: Thermal | None) -> tuple[Array, ...]:
+    """Luma of the chosen frames; of an infrared video what it displays, whatever its depth and palette."""
     frames: list[Array] = []
+    display, grey = displayer(thermal or Thermal()), thermal is None or thermal.grey
     for index in indices:
-        with read_range(info, grey=True, first=index, stop=index + 1) as found:
-            frames.extend(np.asarray(frame.pixels[0]) for frame in found)
+        with read_range(info, grey=grey, first=index, stop=index + 1) as found:
+            frames.extend(np.asarray(display(frame.pixels)[0]) for frame in found)
     return tuple(frames)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vfuse.cli import _network_options as network
 from vfuse.cli import _options as o
 from vfuse.cli import _thermal_options as thermal
 from vfuse.cli._console import Console
@@ -13,8 +15,7 @@ from vfuse.errors import PairError
 
 if TYPE_CHECKING:
     from vfuse.inspect import Finding, Inspection
-
-_BITS_PER_PIXEL = 0.15  # of H.264 at its default quality, for a rough size on disk
+    from vfuse.io.thermal import Thermal
 
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit with 4 when anything is noted.", rich_help_panel=o.OUTPUT)
@@ -31,6 +32,7 @@ def inspect(
     vis: Annotated[str, typer.Argument(metavar="VIS", help="Visible video or images.")],
     strict: Strict = False,
     raw: thermal.Raw = None,
+    model: network.Model = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     verbose: o.Verbose = False,
@@ -39,8 +41,11 @@ def inspect(
     console = Console(quiet=quiet, verbose=verbose, as_json=as_json)
 
     from vfuse.inspect import inspect_pair
+    from vfuse.models._load import load_model
+    from vfuse.pipeline import DEFAULT_MODEL
 
-    found = inspect_pair(ir, vis, raw=thermal.raw_size(raw))
+    loaded = load_model(model or DEFAULT_MODEL, offline=True)
+    found = inspect_pair(ir, vis, raw=thermal.raw_size(raw), model=loaded)
     console.result(record(found), page(found))
     if strict and found.problems:
         raise PairError(f"{len(found.problems)} things to look at", where=f"{ir} and {vis}")
@@ -62,37 +67,60 @@ def record(found: Inspection) -> dict[str, Any]:
             "height": found.size[1],
             "frames": found.frames,
             "seconds": found.seconds,
-            "bytes_estimated": _bytes(found),
         },
+        "thermal": asdict(found.thermal),
+        "forecast": asdict(found.forecast) if found.forecast else None,
         "problems": list(found.problems),
     }
 
 
 def page(found: Inspection) -> str:
     """The result for people."""
-    lines = [_line("infrared", found.ir), _line("visible ", found.vis)]
+    lines = [
+        _line("infrared", found.ir),
+        f"          {_reading(found.thermal)}",
+        _line("visible ", found.vis),
+    ]
     if found.sync is None:
         lines.append("time:     no clocks to compare")
     else:
-        sure = "" if found.sync.confident else " (not confident)"
+        sure = _doubts("not confident", found.sync.problems)
         lines.append(
-            f"time:     the first visible frame is infrared second {found.sync.offset:+.3f}{sure}, "
-            f"{found.sync.common:.2f} s in common"
+            f"time:     the first visible frame is infrared second {found.sync.offset:+.3f}, "
+            f"{found.sync.common:.2f} s in common{sure}"
         )
     if found.fit is None:
         lines.append("view:     no simultaneous frames to compare")
     else:
-        sure = "" if found.fit.trusted else " (not trusted)"
+        sure = _doubts("not trusted", found.fit.problems)
         lines.append(
             f"view:     scale x{found.fit.scale:.3f}, rotation {found.fit.rotation:+.2f} degrees, shift "
             f"{found.fit.shift:.1%} of the width{sure}"
         )
-    lines.append(
-        f"result:   {found.frames} frames of {found.size[0]}x{found.size[1]}, {found.seconds:.2f} s, about "
-        f"{_bytes(found) / 1e6:.1f} MB"
-    )
+    lines.append(f"result:   {found.frames} frames of {found.size[0]}x{found.size[1]}, {found.seconds:.2f} s")
+    if found.forecast is not None:
+        lines.append(
+            f"cost:     about {found.forecast.seconds:.0f} s with {found.forecast.model} here, "
+            f"{found.forecast.memory / 1e9:.1f} GB of memory, {found.forecast.disk / 1e6:.1f} MB on disk"
+        )
     lines += [f"note:     {problem}" for problem in found.problems]
     return "\n".join(lines)
+
+
+def _doubts(verdict: str, problems: tuple[str, ...]) -> str:
+    return f" ({verdict}: {'; '.join(problems)})" if problems else ""
+
+
+def _reading(thermal: Thermal) -> str:
+    """How the infrared would be brought to one channel."""
+    palette = thermal.palette if thermal.recognised else "unknown"
+    hot = "black" if thermal.black_hot else "white"
+    span = (
+        f", counts {thermal.low:.1%} to {thermal.high:.1%} shown"
+        if (thermal.low, thermal.high) != (0, 1)
+        else ""
+    )
+    return f"palette {palette}, {hot}-hot ({thermal.polarity}){span}"
 
 
 def _line(name: str, found: Finding) -> str:
@@ -135,7 +163,3 @@ def _input(found: Finding) -> dict[str, Any]:
         "has_audio": info.has_audio,
         "has_subtitles": info.has_subtitles,
     }
-
-
-def _bytes(found: Inspection) -> int:
-    return round(found.pixels * _BITS_PER_PIXEL / 8)
