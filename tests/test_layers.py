@@ -34,7 +34,7 @@ MAY_IMPORT = {
     **dict.fromkeys(("track", "segment"), BASE | TOOLS | {"lineup"}),  # several videos of one scene
     "align": BASE | TOOLS | {"sync"},  # a rig file keeps what both found
 }
-JOINTS = BASE | TOOLS | {"align", "sync", "report"}
+JOINTS = BASE | TOOLS | {"align", "sync", "report", "forecast"}
 ENTRANCES = ("cli", "__main__")
 PROCESSES = {"subprocess", "multiprocessing", "pty"}
 

@@ -14,8 +14,9 @@ from test_align import H, W, rig, scene, seen_by
 from test_sync import scene as moving
 from typer.testing import CliRunner
 
-from vfuse.align.rig import load_rig
+from vfuse.align.rig import Geometry, load_rig, store
 from vfuse.cli.main import app
+from vfuse.io.probe import probe
 
 RUN = CliRunner()
 
@@ -64,6 +65,26 @@ def test_sync_sees_motion_in_sixteen_bits(films: tuple[Path, Path], tmp_path: Pa
     assert code == 0, err
     said = json.loads(out)
     assert said["offset_seconds"] + 6 * said["rate"] == pytest.approx(-0.8 + 6, abs=0.04)
+
+
+def test_a_known_geometry_says_where_motion_belongs(films: tuple[Path, Path], tmp_path: Path) -> None:
+    turned = np.array([[-1.0, 0, 127], [0, -1.0, 95], [0, 0, 1]])  # the infrared camera hangs upside down
+    frames = [
+        cv2.warpPerspective(np.round(np.clip(p, 0, 1) * 255).astype(np.uint8), turned, (128, 96))
+        for p in (cv2.resize(q, (128, 96)) for q in moving(0.8 + np.arange(120) / 10, seed=1, infrared=True))
+    ]
+    ir = write_video(tmp_path / "ir.mkv", frames, rate=10)
+    code, _, _ = run("sync", ir, films[1])
+    assert code == 4
+    pair = tmp_path / "pair.json"
+    geometry = Geometry(tuple(turned.ravel()), 5, 50, 60, 1.0, 1.0, 1.0, 40.0, 1.0)
+    infos = probe(ir), probe(films[1])
+    store(pair, *infos, geometry=geometry, overwrite=False)
+    code, out, err = run("sync", ir, films[1], "-o", pair, "--json")
+    assert code == 0, err
+    said = json.loads(out)
+    assert said["offset_seconds"] + 6 * said["rate"] == pytest.approx(-0.8 + 6, abs=0.04)
+    assert load_rig(pair).geometry == geometry
 
 
 def test_sync_refuses_what_does_not_move(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vfuse.sync import Thumbnails, match_streams
-from vfuse.sync.motion import THUMB, freezes, repeats
+from vfuse.sync.motion import THUMB, View, freezes, repeats
 
 SECONDS = 16.0
 
@@ -93,6 +93,21 @@ def test_doubled_frames_are_repeats() -> None:
     assert repeats(doubled)[0::2].mean() < 0.3
     fit = match_streams(doubled, stream(seed=5, infrared=False, fps=30, start=0.7))
     assert fit.offset + fit.rate * 6 == pytest.approx(6.7, abs=1 / 20)
+
+
+def test_a_view_shows_each_place_where_the_other_camera_sees_it() -> None:
+    y, x = np.mgrid[:240, :320].astype(np.float32)
+    own = x / 320 + y / 480  # a ramp, seen by a camera of 320 x 240
+    matrix = np.array([[0.5, 0, 40], [0, 0.5, 30], [0, 0, 1.0]])  # the other's 640 x 480 lies inside
+    seen = View(matrix, (640, 480)).seen(own)
+    assert seen.shape == (4 * THUMB[1], 4 * THUMB[0])
+    u, v = np.mgrid[:96, :128][::-1] * 5.0  # the other's pixels
+    true = np.where((own_x := 0.5 * u + 40) < 310, own_x / 320 + (0.5 * v + 30) / 480, 0)
+    inside = (true > 0) & (0.5 * v + 30 < 230)
+    np.testing.assert_allclose(seen[inside], true[inside], atol=0.01)
+    assert View(np.diag([0.5, 0.5, 1.0]) + np.array([[0, 0, 400], [0, 0, 0], [0, 0, 0]]), (640, 480)).seen(
+        own
+    ).max() == pytest.approx(0)
 
 
 def test_different_scenes_leave_doubt() -> None:

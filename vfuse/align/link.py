@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from vfuse.align._views import Matrix
 from vfuse.align.rig import load_rig
 from vfuse.align.videos import align_videos, require_trusted
 from vfuse.errors import PairError, UsageError
 from vfuse.io._clocks import PairLink
 from vfuse.io.probe import VideoInfo, probe
 from vfuse.io.warp import Canvas, Warp, warp_onto
+from vfuse.sync.match import SyncFit
 from vfuse.sync.videos import require_confident, sync_videos
 
 log = logging.getLogger(__name__)
@@ -45,15 +47,44 @@ def resolve_link(
     if "-" in (str(ir), str(vis)):
         raise UsageError("standard input cannot be synchronised or aligned", todo="Use a file")
     infos = probe(ir, raw=raw), probe(vis)
-    clocks = _clocks(*infos, sync)
-    return PairLink(clocks=clocks, warp=_warp(*infos, align, canvas=canvas, clocks=clocks))
+    known = None
+    if align not in ("none", "auto"):
+        known = load_rig(Path(align)).geometry_for(*infos, where=Path(align)).as_matrix()
+    clocks = _clocks(*infos, sync, matrix=known)
+    if align == "none":
+        return PairLink(clocks=clocks, warp=None)
+    matrix = _found_geometry(*infos, clocks=clocks) if known is None else known
+    return PairLink(clocks=clocks, warp=_warp(*infos, matrix, canvas=canvas))
 
 
-def _clocks(ir: VideoInfo, vis: VideoInfo, sync: str) -> tuple[float, float] | None:
+def find_clocks(ir: VideoInfo, vis: VideoInfo, *, matrix: Matrix | None = None) -> SyncFit:
+    """Relate the clocks of two videos whose views may differ; ask `problems` whether to trust it.
+
+    Motion that lies elsewhere in the other picture tells little. Where it leaves doubt, the views are aligned
+    first, as if the clocks agreed: with cameras that stand still that works all the same.
+
+    Args:
+        ir, vis: the inputs.
+        matrix: visible to infrared pixels, if known.
+    """
+    fit = sync_videos(ir, vis, matrix=matrix)
+    if fit.confident or matrix is not None:
+        return fit
+    try:
+        geometry, _ = align_videos(ir, vis)
+    except PairError:
+        return fit
+    if not geometry.trusted:
+        return fit
+    closer = sync_videos(ir, vis, matrix=geometry.matrix)
+    return closer if closer.confident else fit
+
+
+def _clocks(ir: VideoInfo, vis: VideoInfo, sync: str, *, matrix: Matrix | None) -> tuple[float, float] | None:
     if sync == "none":
         return None
     if sync == "auto":
-        fit = require_confident(sync_videos(ir, vis), ir=ir, vis=vis)
+        fit = require_confident(find_clocks(ir, vis, matrix=matrix), ir=ir, vis=vis)
         log.info("synchronised: offset %+.3f s, rate %.5f", fit.offset, fit.rate)
         return fit.offset, fit.rate
     seconds = _number(sync)
@@ -63,18 +94,15 @@ def _clocks(ir: VideoInfo, vis: VideoInfo, sync: str) -> tuple[float, float] | N
     return known.offset, known.rate
 
 
-def _warp(
-    ir: VideoInfo, vis: VideoInfo, align: str, *, canvas: Canvas, clocks: tuple[float, float] | None
-) -> Warp | None:
-    if align == "none":
-        return None
-    if align == "auto":
-        offset, rate = clocks or (0.0, 1.0)
-        fit, _ = align_videos(ir, vis, offset=offset, rate=rate)
-        matrix = require_trusted(fit, ir=ir, vis=vis).matrix
-        log.info("aligned: scale x%.3f, rotation %+.2f degrees", fit.scale, fit.rotation)
-    else:
-        matrix = load_rig(Path(align)).geometry_for(ir, vis, where=Path(align)).as_matrix()
+def _found_geometry(ir: VideoInfo, vis: VideoInfo, *, clocks: tuple[float, float] | None) -> Matrix:
+    offset, rate = clocks or (0.0, 1.0)
+    fit, _ = align_videos(ir, vis, offset=offset, rate=rate)
+    matrix = require_trusted(fit, ir=ir, vis=vis).matrix
+    log.info("aligned: scale x%.3f, rotation %+.2f degrees", fit.scale, fit.rotation)
+    return matrix
+
+
+def _warp(ir: VideoInfo, vis: VideoInfo, matrix: Matrix, *, canvas: Canvas) -> Warp:
     sizes = (ir.width, ir.height), (vis.width, vis.height)
     warp = warp_onto(canvas, matrix, ir_size=sizes[0], vis_size=sizes[1])
     if warp is None:

@@ -19,7 +19,7 @@ Pair = Annotated[
         "--output",
         "-o",
         metavar="PAIR.json",
-        help="Store the result for vfuse fuse; a geometry already in it is kept.",
+        help="Store the result for vfuse fuse; a geometry already in it is kept and used.",
         rich_help_panel=o.OUTPUT,
     ),
 ]
@@ -45,12 +45,17 @@ def sync(
     """
     console = Console(quiet=quiet, verbose=verbose, as_json=as_json)
 
-    from vfuse.align.rig import Clocks, store
+    from vfuse.align.link import find_clocks
+    from vfuse.align.rig import Clocks, load_rig, store
     from vfuse.io.probe import probe
-    from vfuse.sync import require_confident, sync_videos
+    from vfuse.sync import require_confident
 
     infos = probe(ir), probe(vis)
-    fit = sync_videos(*infos)
+    known = load_rig(out) if out is not None and out.exists() else None
+    matrix = None
+    if out is not None and known is not None and known.geometry is not None:
+        matrix = known.geometry_for(*infos, where=out).as_matrix()
+    fit = find_clocks(*infos, matrix=matrix)
     if as_json and fit.problems:
         console.result(record(fit), "")
     require_confident(fit, ir=infos[0], vis=infos[1])

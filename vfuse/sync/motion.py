@@ -44,6 +44,29 @@ class Thumbnails:
 
 
 @dataclass(frozen=True)
+class View:
+    """How the frames of one camera lie in those of the other.
+
+    Attributes:
+        matrix: (3, 3) homography from the other's pixels to this camera's.
+        size: (width, height) of the other's frames.
+    """
+
+    matrix: NDArray[np.float64]
+    size: tuple[int, int]
+
+    def seen(self, frame: Floats) -> Floats:
+        """The (H, W) frame in the other's view at four times the size of a thumbnail, black where unseen."""
+        size = 4 * THUMB[0], 4 * THUMB[1]
+        fine = np.diag([self.size[0] / size[0], self.size[1] / size[1], 1.0])
+        shrink = min(1.0, 2 * size[0] / frame.shape[1])
+        small = cv2.resize(frame, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        matrix = np.diag([shrink, shrink, 1.0]) @ self.matrix @ fine
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpPerspective(small, matrix, size, flags=flags), np.float32)
+
+
+@dataclass(frozen=True)
 class Curve:
     """Motion energy over time.
 
@@ -58,13 +81,19 @@ class Curve:
     known: NDArray[np.bool_]
 
 
-def thumbnails(frames: Iterable[tuple[float, Floats]]) -> Thumbnails:
-    """Shrink a stream of (seconds, (H, W) luma in [0, 1]); 1.5 kB a frame are kept."""
+def thumbnails(frames: Iterable[tuple[float, Floats]], *, view: View | None = None) -> Thumbnails:
+    """Shrink a stream of (seconds, (H, W) luma in [0, 1]); 1.5 kB a frame are kept.
+
+    Args:
+        frames: the stream.
+        view: how the frames lie in those of the other stream; None where both show the same.
+    """
     times: list[float] = []
     pictures: list[NDArray[np.float16]] = []
     for time, frame in frames:
         times.append(time)
-        pictures.append(cv2.resize(frame, THUMB, interpolation=cv2.INTER_AREA).astype(np.float16))
+        seen = frame if view is None else view.seen(frame)
+        pictures.append(cv2.resize(seen, THUMB, interpolation=cv2.INTER_AREA).astype(np.float16))
     stack = np.stack(pictures) if pictures else np.zeros((0, THUMB[1], THUMB[0]), np.float16)
     return Thumbnails(np.array(times, np.float64), stack)
 

@@ -5,27 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vfuse.errors import PairError, UsageError
 from vfuse.io.probe import VideoInfo
 from vfuse.io.reader import read_frames
 from vfuse.io.thermal import Thermal, ThermalOptions, displayer, look
 from vfuse.sync.match import SyncFit, match_streams
-from vfuse.sync.motion import Thumbnails, thumbnails
+from vfuse.sync.motion import Thumbnails, View, thumbnails
 
 _LONGEST_RATIO = 20  # times: beyond it, one of the two inputs is the wrong file
 
 
-def watch(info: VideoInfo, *, thermal: Thermal | None = None) -> Thumbnails:
+def watch(info: VideoInfo, *, thermal: Thermal | None = None, view: View | None = None) -> Thumbnails:
     """Decode a video once and keep its thumbnails; about 5 MB for a minute of 60 fps.
 
     Args:
         info: the video.
         thermal: how to read an infrared one, so that 16-bit counts and palettes show what moves.
+        view: how its frames lie in those of the other video, if they do not show the same.
     """
     display = displayer(thermal or Thermal())
     with read_frames(info, grey=thermal is None or thermal.grey) as frames:
-        return thumbnails((frame.time, np.asarray(display(frame.pixels)[0])) for frame in frames)
+        shown = ((frame.time, np.asarray(display(frame.pixels)[0])) for frame in frames)
+        return thumbnails(shown, view=view)
 
 
 def check_syncable(ir: VideoInfo, vis: VideoInfo) -> None:
@@ -49,11 +52,18 @@ def check_syncable(ir: VideoInfo, vis: VideoInfo) -> None:
         )
 
 
-def sync_videos(ir: VideoInfo, vis: VideoInfo) -> SyncFit:
-    """Decode both videos and relate their clocks by what moves; ask `problems` whether to trust it."""
+def sync_videos(ir: VideoInfo, vis: VideoInfo, *, matrix: NDArray[np.float64] | None = None) -> SyncFit:
+    """Decode both videos and relate their clocks by what moves; ask `problems` whether to trust it.
+
+    Args:
+        ir, vis: the inputs.
+        matrix: (3, 3) homography from visible to infrared pixels, where it is known: motion is then compared
+            place by place.
+    """
     check_syncable(ir, vis)
     thermal = look(ir, ThermalOptions(), first=0, stop=None)
-    return match_streams(watch(ir, thermal=thermal), watch(vis))
+    view = None if matrix is None else View(matrix, (vis.width, vis.height))
+    return match_streams(watch(ir, thermal=thermal, view=view), watch(vis))
 
 
 def require_confident(fit: SyncFit, *, ir: VideoInfo, vis: VideoInfo) -> SyncFit:
