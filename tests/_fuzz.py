@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from vfuse.errors import InputError
+from vfuse.io.interlace import fields_of
 from vfuse.io.probe import probe
 from vfuse.io.reader import read_frames
 
@@ -40,6 +41,7 @@ FORMATS = {
     "i.h264": {"codec": "libx264", "pix_fmt": "yuv420p"},
     "j.webm": {"codec": "libvpx", "pix_fmt": "yuv420p"},
     "k.gif": {"codec": "gif", "pix_fmt": "rgb8"},
+    "l.mov": {"codec": "libx265", "pix_fmt": "yuv420p10le", "colour": (9, 1), "light": (18, 9)},
 }
 IMAGES = ("png", "tif", "jpg", "webp", "bmp")
 
@@ -86,6 +88,7 @@ def outcome(path: Path) -> str:
         info = probe(path, raw=raw)
         if info.width * info.height > MOST_PIXELS:
             return "too large to read here"
+        fields_of(info)
         with read_frames(info, grey=info.channels == 1, levels=info.bit_depth == 8) as frames:
             count = sum(1 for _ in frames)
     except InputError as error:

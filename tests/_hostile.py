@@ -207,6 +207,13 @@ def no_duration(folder: Path) -> Path:
     return folder / "ir.mkv"
 
 
+def no_index(folder: Path) -> Path:
+    """An AVI whose list of frames is missing, as after a crash of the recorder."""
+    path = write_video(folder / "ir.avi", ramp(FRAMES, grey=False), codec="mjpeg", pix_fmt="yuvj420p")
+    path.write_bytes(path.read_bytes().replace(b"idx1", b"JUNK"))
+    return path
+
+
 def remuxed(suffix: str, other: str, content: bytes, *arguments: str) -> Make:
     """A film with a second file muxed beside it, by ffmpeg."""
 
@@ -262,6 +269,12 @@ KINDS: dict[str, Kind] = {
     "444": Kind(encoded(".mp4", "libx264", "yuv444p"), OK, FRAMES),
     "10-bit-hevc": Kind(encoded(".mp4", "libx265", "yuv420p10le"), OK, FRAMES),
     "hdr-tags": Kind(encoded(".mkv", "ffv1", "yuv420p10le", colour=(9, 1)), OK, FRAMES),
+    "hdr-pq": Kind(
+        encoded(".mkv", "libx265", "yuv420p10le", bits=16, colour=(9, 1), light=(16, 9)), OK, FRAMES
+    ),
+    "hdr-hlg": Kind(
+        encoded(".mov", "libx265", "yuv420p10le", bits=16, colour=(9, 1), light=(18, 9)), OK, FRAMES
+    ),
     "alpha": Kind(encoded(".mkv", "ffv1", "bgra"), OK, FRAMES),
     "odd-size": Kind(encoded(".mkv", "ffv1", "gray", grey=True, size=(65, 47)), OK, FRAMES, size=(65, 47)),
     "16x16": Kind(encoded(".mkv", "ffv1", "gray", grey=True, size=(16, 16)), OK, FRAMES, size=(16, 16)),
@@ -281,6 +294,10 @@ KINDS: dict[str, Kind] = {
     ),
     "raw-h264": Kind(encoded(".h264", "libx264", "yuv420p"), OK, FRAMES),
     "mjpeg-avi": Kind(encoded(".avi", "mjpeg", "yuvj420p"), OK, FRAMES),
+    "avi-without-index": Kind(no_index, OK, FRAMES),
+    "interlaced": Kind(
+        encoded(".mp4", "libx264", "yuv420p", options={"x264-params": "interlaced=1"}), OK, FRAMES
+    ),
     "mpeg-ts": Kind(encoded(".ts", "libx264", "yuv420p"), OK, FRAMES),
     "animated-gif": Kind(gif, OK, FRAMES),
     "animated-webp": Kind(picture(".webp", animated=True), (0, 3, 4)),

@@ -59,8 +59,12 @@ def write_video(
     movflags: str = "",
     audio_seconds: float = 0.0,
     colour: tuple[int, int] | None = None,
+    light: tuple[int, int] | None = None,
 ) -> Path:
-    """Encode `frames` (see `ramp`); `pts` in units of `time_base` make it VFR; `colour`: matrix, range."""
+    """Encode `frames` (see `ramp`); `pts` in units of `time_base` make it VFR.
+
+    `colour` tags matrix and range, `light` transfer and primaries, in the numbers of ITU-T H.273.
+    """
     height, width = frames[0].shape[:2]
     rate = Fraction(rate)
     with av.open(str(path), "w", format=container, options={"movflags": movflags} if movflags else {}) as out:
@@ -70,11 +74,15 @@ def write_video(
             stream.codec_context.time_base = time_base
         if colour is not None:
             stream.codec_context.colorspace, stream.codec_context.color_range = colour
+        if light is not None:
+            stream.codec_context.color_trc, stream.codec_context.color_primaries = light
         if rotate is not None or hflip:
             stream.set_display_rotation(rotate or 0, hflip=hflip)
         sound = out.add_stream("aac", rate=48000, layout="mono") if audio_seconds else None
         for index, image in enumerate(frames):
             frame = as_frame(image, pix_fmt, colour)
+            if light is not None:
+                frame.color_trc, frame.color_primaries = light
             frame.pts = pts[index] if pts is not None else index
             frame.time_base = time_base or 1 / rate
             out.mux(stream.encode(frame))

@@ -54,6 +54,15 @@ def test_a_missing_file(folder):
     refused(folder, plan(folder, ir="nothing.mp4"), 3, "nothing.mp4")
 
 
+@pytest.mark.parametrize("typed", ["IR.MKV", "ir.mvk", "r.mkv"])
+def test_a_missing_file_with_a_name_much_the_same(folder, typed):
+    refused(folder, plan(folder, ir=typed), 3, typed, f"Did you mean '{folder / 'ir.mkv'}'?")
+
+
+def test_a_missing_folder(folder):
+    refused(folder, plan(folder, ir="rig/ir.mkv"), 3, "There is no folder", "rig either")
+
+
 def test_a_directory_that_holds_no_images(folder):
     (folder / "empty").mkdir()
     refused(folder, plan(folder, ir="empty"), 3, "empty")
@@ -186,6 +195,10 @@ def test_a_report_that_cannot_be_written(folder):
         (["--frames", "some"], 2, ["--frames"]),
         (["--compat", "unofficial"], 2, ["--compat"]),
         (["--start", "9"], 4, ["no frame"]),
+        (["--start", "1m"], 2, ["'1m' is not a time", "1:15.5"]),
+        (["--start", "1:00:02.5"], 4, ["3602.5 s"]),
+        (["--palette", "black-hot"], 2, ["--polarity black-hot"]),
+        (["--palette", "irnbow"], 2, ["Did you mean 'ironbow'"]),
         (["--start", "0.2", "--end", "0.1"], 2, ["end"]),
         (["--nonsense"], 2, ["--nonsense"]),
         (["--restored-ir", "clean.mp4"], 2, ["does not restore"]),
@@ -206,7 +219,7 @@ def test_a_device_that_is_absent(folder, monkeypatch):
 
 def test_missing_arguments(folder):
     refused(folder, [], 2, "IR")
-    refused(folder, [folder / "ir.mkv", folder / "vis.mkv"], 2, "--output")
+    refused(folder, [folder / "ir.mkv", folder / "vis.mkv"], 2, "--output", "fuse --help")
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      "])

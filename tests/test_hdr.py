@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from _media import as_frame, warm_body, write_video
+from _media import warm_body, write_video
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from typer.testing import CliRunner
 
@@ -96,18 +96,8 @@ def test_wide_gamut_of_standard_range_keeps_grey_and_gains_colour():
 def hdr_film(path: Path, signal: float, trc: int, count: int = 4) -> Path:
     """A grey HDR film of 64x48 with all its tags, as phones and cameras write it."""
     picture = np.full((48, 64, 3), round(signal * 65535), np.uint16)
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx265", rate=25, options={"x265-params": "lossless=1:log-level=none"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
-        context = stream.codec_context
-        context.color_trc, context.color_primaries, context.colorspace, context.color_range = trc, 9, 9, 1
-        for index in range(count):
-            frame = as_frame(picture, "yuv420p10le", (9, 1))
-            frame.color_trc, frame.color_primaries = trc, 9
-            frame.pts = index
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode())
-    return path
+    kind = {"codec": "libx265", "pix_fmt": "yuv420p10le", "colour": (9, 1), "light": (trc, 9)}
+    return write_video(path, [picture] * count, **kind)
 
 
 @pytest.mark.parametrize(("trc", "name", "signal"), [(PQ, "pq", float(pq(58))), (HLG, "hlg", 0.5)])

@@ -61,6 +61,14 @@ def test_combs_that_begin_after_the_first_frames_are_seen(tmp_path):
     assert fields_of(film(tmp_path / "v.mkv", frames, PLAIN)) == "top field first"
 
 
+def test_a_size_that_changes_is_left_to_the_reader(tmp_path):
+    small = [frame[:60, :80] for frame in woven(None)[:5]]
+    kind = {"codec": "libx264", "pix_fmt": "yuv420p"}
+    parts = [write_video(tmp_path / f"{k}.h264", f, **kind) for k, f in enumerate((woven(None)[:5], small))]
+    (tmp_path / "v.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert fields_of(probe(tmp_path / "v.h264")) is None
+
+
 def test_interlacing_is_named_in_a_fuse(tmp_path):
     vis = write_video(tmp_path / "vis.mkv", woven("bottom"))
     ir = write_video(tmp_path / "ir.mkv", warm_body(COUNT, WIDTH, HEIGHT))

@@ -96,6 +96,15 @@ def test_black_hot_is_inverted_and_said(tmp_path):
     assert "hot" not in said
 
 
+def test_black_hot_through_h264_is_recognised_and_undone(tmp_path):
+    truth = [street(k) for k in range(3)]
+    stored = [np.dstack([255 - image] * 3) for image in truth]
+    options = {"crf": "20", "qp": "-1"}
+    ir = write_video(tmp_path / "ir.mp4", stored, codec="libx264", pix_fmt="yuv420p", options=options)
+    pixels, _ = fused(tmp_path, ir)
+    assert (pixels - tensor(truth[0])).abs().mean() <= 3 / 255
+
+
 def test_white_hot_is_left_alone_in_silence_and_the_unclear_with_one_line(tmp_path):
     pixels, said = fused(tmp_path, write_video(tmp_path / "a.mkv", [street(k) for k in range(3)]))
     assert (pixels - tensor(street(0))).abs().max() <= 1.01 / 255

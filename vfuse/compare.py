@@ -6,12 +6,14 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vfuse.errors import PairError, UsageError
@@ -157,14 +159,17 @@ def arrange(panels: Panels, *, layout: Layout, time: float) -> Tensor:
         small = (width // _INSET, height // _INSET)
         for place, name in enumerate(names[:2]):
             across = slice(8 + place * (small[0] + 8), 8 + place * (small[0] + 8) + small[0])
-            picture = cv2.resize(panels[name].permute(1, 2, 0).numpy(), small, interpolation=cv2.INTER_AREA)
-            inset = torch.from_numpy(picture).permute(2, 0, 1).contiguous()
+            planes = [
+                cv2.resize(plane, small, interpolation=cv2.INTER_AREA) for plane in panels[name].numpy()
+            ]
+            inset = torch.from_numpy(np.stack(planes))
             _write_text(inset, name)
             shown[:, height - 8 - small[1] : height - 8, across] = inset
         return shown
     columns = 2 if layout == "grid" else len(names)
     rows = 2 if layout == "grid" else 1
-    shown = torch.zeros(3, rows * height, columns * width, dtype=torch.uint8)
+    shown = torch.empty(3, rows * height, columns * width, dtype=torch.uint8)
+    shown[:, (rows - 1) * height :, (len(names) - 1) % columns * width + width :] = 0  # cells that stay free
     for place, name in enumerate(names):
         row, column = divmod(place, columns)
         panel = shown[:, row * height : (row + 1) * height, column * width : (column + 1) * width]
@@ -182,14 +187,19 @@ def _labelled(panels: Panels, name: str, *, right: bool = False) -> Tensor:
 def _write_text(picture: Tensor, text: str, *, right: bool = False) -> None:
     """Write white on a darkened bar into a corner of (3, H, W), at the top left or at the bottom right."""
     height, width = picture.shape[1:]
-    scale = max(min(height, width) / 800, 0.35)
-    (across, up), below = cv2.getTextSize(text, _FONT, scale, 1)
-    bar = np.zeros((up + below + 6, across + 10), np.uint8)
-    cv2.putText(bar, text, (5, up + 3), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
-    ink = torch.from_numpy(bar[:height, :width])
+    ink = torch.from_numpy(_ink(text, max(min(height, width) / 800, 0.35))[:height, :width])
     top, left = (height - ink.shape[0], width - ink.shape[1]) if right else (0, 0)
     place = picture[:, top : top + ink.shape[0], left : left + ink.shape[1]]
     place.copy_(torch.maximum(place // 3, ink.expand_as(place)))
+
+
+@lru_cache(maxsize=16)
+def _ink(text: str, scale: float) -> NDArray[np.uint8]:
+    """(H, W) white letters with a margin; the labels are the same in every frame."""
+    (across, up), below = cv2.getTextSize(text, _FONT, scale, 1)
+    bar = np.zeros((up + below + 6, across + 10), np.uint8)
+    cv2.putText(bar, text, (5, up + 3), _FONT, scale, _WHITE, 1, cv2.LINE_AA)
+    return bar
 
 
 def _checked(info: VideoInfo, plan: PairPlan) -> VideoInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,15 @@ NETWORK = "Network"
 PART = "Which part, in which pieces"
 OUTPUT = "Output"
 TALK = "What is said"
+
+
+def seconds(text: str) -> float:
+    """A time such as 75.5, 1:15.5 or 0:01:15.5 in seconds; raises UsageError for anything else."""
+    found = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d*)?|\.\d+)", text)
+    if not found:
+        raise UsageError(f"{text!r} is not a time", todo="Give seconds or minutes, such as 75.5 or 1:15.5")
+    hours, minutes, rest = found.groups()
+    return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(rest)
 
 
 IrInput = Annotated[
@@ -57,9 +67,9 @@ Start = Annotated[
     float | None,
     typer.Option(
         "--start",
-        min=0,
+        parser=seconds,
         metavar="SECONDS",
-        help="Begin here. Default: the first frame.",
+        help="Begin here, such as 75.5 or 1:15.5. Default: the first frame.",
         rich_help_panel=PART,
     ),
 ]
@@ -67,7 +77,7 @@ End = Annotated[
     float | None,
     typer.Option(
         "--end",
-        min=0,
+        parser=seconds,
         metavar="SECONDS",
         help="End before this time. Default: the last frame.",
         rich_help_panel=PART,

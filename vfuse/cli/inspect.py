@@ -127,7 +127,9 @@ def _line(name: str, found: Finding) -> str:
     info = found.info
     rotated = f", rotated by {info.rotation}" if info.rotation else ""
     varying = " varying" if info.vfr else ""
-    colours = "grey" if found.grey else "colour"
+    colours = (
+        "grey" if found.grey else "colour" if info.transfer == "sdr" else f"HDR ({info.transfer.upper()})"
+    )
     repeated = f", {found.repeated} repeated" if found.repeated else ""
     return (
         f"{name}: {info.path}: {info.codec} in {info.container}, {info.width}x{info.height}{rotated}, "

@@ -86,7 +86,7 @@ def _explain(error: BaseException) -> int:
             return error.exit_code
         case typer.TyperException():
             if message := error.format_message():  # empty where the help was shown instead
-                _complain(f"{message} (vfuse --help lists what there is)")
+                _complain(f"{message} ({_command_of(error)} --help lists what there is)")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             _complain("interrupted")
@@ -113,6 +113,12 @@ def _is_windowed_opencv(error: ImportError) -> bool:
     """Whether OpenCV itself is there but a shared library of the system is not."""
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     return "shared object" in str(error) and any(Path(file).parent.name == "cv2" for file in files)
+
+
+def _command_of(error: typer.TyperException) -> str:
+    """The command whose options are wrong, as it was called."""
+    context = getattr(error, "ctx", None)
+    return context.command_path if context is not None else "vfuse"
 
 
 def _complain(text: str) -> None:

@@ -12,6 +12,7 @@ import stat
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from io import BufferedReader
 from os import strerror
 from pathlib import Path
@@ -95,13 +96,22 @@ def cannot_open(path: Path, error: OSError | ValueError) -> InputError:
     reason = strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
     if isinstance(error, FileNotFoundError):
         is_url = "://" in str(path) or ":/" in str(path)
-        todo = "Addresses are not followed: download it first" if is_url else "Check the path"
+        todo = "Addresses are not followed: download it first" if is_url else _similar(path)
         return InputError("no such file", where=path, todo=todo)
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return InputError("is a loop of symbolic links", where=path, todo="Name the real file")
     return InputError(
         f"cannot be opened ({reason.lower()})", where=path, todo="Check the path and its permissions"
     )
+
+
+def _similar(path: Path) -> str:
+    """Advice for a missing file: one of its folder that is called much the same."""
+    if not path.parent.is_dir():
+        return f"There is no folder {path.parent} either"
+    there = {other.name.lower(): other.name for other in path.parent.iterdir()}
+    close = get_close_matches(path.name.lower(), there, n=1, cutoff=0.7)
+    return f"Did you mean {str(path.parent / there[close[0]])!r}?" if close else "Check the path"
 
 
 def video_stream(container: InputContainer, where: str) -> VideoStream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -59,24 +59,28 @@ def _first_frames(info: VideoInfo, count: int, marks: list[bool]) -> Iterator[Vi
     """The first frames; whether each is marked as interlaced goes to `marks`, for idet overwrites that."""
     with open_file(Path(info.path)) as (container, stream):
         prepare_decoder(stream)
+        sizes: set[tuple[int, int]] = set()
         for frame in islice(decoded(container, stream), count):
+            sizes.add((frame.width, frame.height))
+            if len(sizes) > 1:
+                return  # the reader will name it
             marks.append(frame.interlaced_frame)
             yield frame
 
 
-def _ordered(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+def _ordered(frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
     """The frames with idet's verdict in their metadata."""
+    first = next(frames, None)
+    if first is None:
+        return
     graph = Graph()
-    for index, frame in enumerate(frames):
-        if index == 0:
-            source = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
-            )
-            graph.link_nodes(source, graph.add("idet"), graph.add("buffersink")).configure()
+    source = graph.add_buffer(
+        width=first.width, height=first.height, format=first.format, time_base=first.time_base
+    )
+    graph.link_nodes(source, graph.add("idet"), graph.add("buffersink")).configure()
+    for frame in chain([first], frames, [None]):
         graph.vpush(frame)
         yield from _pulled(graph)
-    graph.vpush(None)
-    yield from _pulled(graph)
 
 
 def _pulled(graph: Graph) -> Iterator[VideoFrame]:

@@ -213,7 +213,8 @@ def _check_agreement(ir: VideoInfo, vis: VideoInfo, *, retimed: bool, link: Pair
         todo.append("pair by time with --sync auto, or frame by frame with --fps")
     if not timed and None not in (ir.num_frames, vis.num_frames) and ir.num_frames != vis.num_frames:
         wrong.append(f"the infrared has {_length(ir)}, the visible {_length(vis)}")
-        todo.append("take the common part with --sync auto, or cut both to it")
+        way = "--sync auto" if ir.timed and vis.timed else "--sync 0, if both begin together"
+        todo.append(f"take the common part with {way}, or cut both to it")
     if wrong:
         advice = ", then ".join(todo)
         raise PairError(

@@ -4,7 +4,7 @@ People, engines, lamps and animals are few and far from the temperature of their
 has its long tail on the hot side. Cold things that stand out as much are patches of sky, which lie at the
 top and are left out. A picture without such tails, or with tails that contradict each other, tells nothing.
 
-To invert by mistake is worse than to leave as it is: black-hot must show against the whole picture as well.
+To invert by mistake is worse than to leave as it is: black-hot must show more clearly than white-hot.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _SKY = 0.25  # share of the height, from the top
 # Skewness that tells, see benchmarks/polarity.py: 127 of 128 real white-hot clips and stills have more than
 # this against both surroundings.
 _TELLING = 0.5
+_BEYOND_DOUBT = 1.5  # dark against its surroundings, even if the whole picture does not say the same
 _NORMAL = 3.0  # kurtosis of a picture without tails; one with an equalised histogram, whose tails lie, has 2
 _FAINT = 0.5 / 255  # a deviation below it is rounding and noise
 
@@ -49,10 +50,13 @@ def hot_side(frames: Sequence[Tensor]) -> Hot | None:
     for sigma in _SURROUNDINGS:
         contrasts = [picture - cv2.GaussianBlur(picture, (0, 0), sigma) for picture in pictures]
         standing_out.append(_moment(np.stack([_below_the_sky(contrast) for contrast in contrasts]), 3))
-    if max(*standing_out, skewness) < -_TELLING:
+    tailed = _moment(whole, 4) > _NORMAL
+    if tailed and skewness > -_TELLING and min(standing_out) > _TELLING:
+        return "white"
+    dark = max(standing_out)
+    if dark < -_TELLING and skewness < -_TELLING:
         return "black"
-    tailed = skewness > -_TELLING and _moment(whole, 4) > _NORMAL
-    return "white" if tailed and min(standing_out) > _TELLING else None
+    return "black" if tailed and dark < -_BEYOND_DOUBT and skewness < _TELLING else None
 
 
 def _reduced(picture: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, get_args
 
 import numpy as np
@@ -61,7 +62,7 @@ class ThermalOptions:
             known = ", ".join(get_args(RangeMode))
             raise UsageError(f"unknown range {self.span!r}", todo=f"Known: {known}, or LO:HI")
         if self.palette not in ("auto", *NAMES):
-            raise UsageError(f"unknown palette {self.palette!r}", todo=f"Known: auto, {', '.join(NAMES)}")
+            raise UsageError(f"unknown palette {self.palette!r}", todo=_meant(self.palette))
         if self.polarity not in get_args(Polarity):
             raise UsageError(
                 f"unknown polarity {self.polarity!r}", todo=f"Known: {', '.join(get_args(Polarity))}"
@@ -156,6 +157,14 @@ def thermal_warnings(thermal: Thermal) -> list[str]:
     if thermal.polarity == "seen" and thermal.black_hot:
         return ["the infrared looks black-hot and is inverted; --polarity white-hot keeps it as it is"]
     return []
+
+
+def _meant(palette: str) -> str:
+    if palette in get_args(Polarity):
+        return f"Grey has no table: use --polarity {palette}"
+    close = get_close_matches(palette, NAMES, n=1, cutoff=0.5)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{guess}Known: auto, {', '.join(NAMES)}"
 
 
 def _palette(options: ThermalOptions, seen: list[Tensor]) -> str | None:
