@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from _media import write_images
-from _scenes import scene
+from _scenes import Scene, scene
 from typer.testing import CliRunner, Result
 
 from vfuse.cli.main import app
@@ -124,6 +124,18 @@ def test_preset_all_leaves_out_what_it_lacks(paths: dict[str, Path]):
     left_out = {entry.name for entry in METRICS if entry.needs == "reference" or entry.uses == "features"}
     plain = {entry.name for entry in METRICS if not entry.variant_of}
     assert {label.split("[")[0] for label in facts["metrics"]} == plain - left_out
+
+
+def test_repeated_frames_are_told(tmp_path: Path):
+    made = scene(3)
+    doubled = Scene(
+        *([frame for frame in frames for _ in range(2)] for frames in (made.ir, made.vis, made.fused))
+    )
+    paths = doubled.write(tmp_path)
+    plain = vfuse("score", paths["fused"], *sources(paths), *FAST).stdout
+    assert "3 of 6 visible frames repeat the one before (--unique leaves them out" in plain
+    unique = vfuse("score", paths["fused"], *sources(paths), *FAST, "--unique").stdout
+    assert "3 of 6 visible frames repeat the one before (left out of temporal metrics)" in unique
 
 
 def test_thinned_frames_are_told(paths: dict[str, Path]):

@@ -73,7 +73,8 @@ def notes(scores: Scores) -> list[str]:
             if repeated:
                 name = {"ir": "infrared", "vis": "visible"}[stream]
                 share = f"{len(repeated)} of {clip.num_frames} {name} frames repeat the one before"
-                lines.append(f"{clip.name}: {share} (--unique leaves them out of temporal metrics)")
+                leaves = "left" if settings["unique"] else "--unique leaves them"
+                lines.append(f"{clip.name}: {share} ({leaves} out of temporal metrics)")
     if settings["every"] > 1:
         lines.append(f"one frame in {settings['every']} is scored; repeated frames are not looked for then")
     splits = dict.fromkeys(clip.split for clip in clips if clip.split)
