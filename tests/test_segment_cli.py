@@ -1,6 +1,7 @@
 """`vfuse segment` as a user runs it: on the rendered sample and its masks, and with what can be wrong."""
 
 import json
+import sys
 from html.parser import HTMLParser
 
 import cv2
@@ -126,3 +127,17 @@ def test_what_is_wrong_is_said(street, answers, tmp_path, monkeypatch, arguments
     assert got.exit_code == code, got.output
     assert said in got.stderr
     assert "Traceback" not in got.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "line"),
+    [
+        (["segment", "--prompt", "road"], "transformers", "pip install 'vfuse[segment]'"),
+        (["track", "--detector", "onnx:net.onnx"], "onnxruntime", "pip install 'vfuse[onnx]'"),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_install_line(street, monkeypatch, command, package, line):
+    monkeypatch.setitem(sys.modules, package, None)
+    got = CliRunner().invoke(app, [*command, str(street.ir), "-q"])
+    assert got.exit_code == 2, got.output
+    assert line in got.stderr
