@@ -49,6 +49,13 @@ def test_wipe_moves_and_blink_alternates():
     assert shown == [50, 50, 100, 150, 50]
 
 
+def test_both_sides_of_the_wipe_are_named_at_the_top():
+    shown = arrange(flat(3), layout="wipe", time=1.0)[0]  # the bottom right belongs to number and time
+    assert shown[:20, :60].max() > 230
+    assert shown[:20, -60:].max() > 230
+    assert shown[-20:, WIDTH // 2 + 2 :].max() == 150
+
+
 def test_insets_show_the_sources():
     shown = arrange(flat(3), layout="pip", time=0)
     assert shown.shape == (3, HEIGHT, WIDTH)

@@ -116,7 +116,7 @@ def compare_videos(
         for index in track(range(plan.num_frames), plan.num_frames):
             time = plan.times[index] - plan.times[0]
             shown = arrange(next(coming), layout=options.layout, time=time)
-            _write_text(shown, f"{plan.first + index}  {plan.times[index]:.2f} s", right=True)
+            _write_text(shown, f"{plan.first + index}  {plan.times[index]:.2f} s", right=True, bottom=True)
             write((shown, time))
     return plan.num_frames
 
@@ -184,11 +184,11 @@ def _labelled(panels: Panels, name: str, *, right: bool = False) -> Tensor:
     return picture
 
 
-def _write_text(picture: Tensor, text: str, *, right: bool = False) -> None:
-    """Write white on a darkened bar into a corner of (3, H, W), at the top left or at the bottom right."""
+def _write_text(picture: Tensor, text: str, *, right: bool = False, bottom: bool = False) -> None:
+    """Write white on a darkened bar into a corner of (3, H, W), the top left one unless told otherwise."""
     height, width = picture.shape[1:]
     ink = torch.from_numpy(_ink(text, max(min(height, width) / 800, 0.35))[:height, :width])
-    top, left = (height - ink.shape[0], width - ink.shape[1]) if right else (0, 0)
+    top, left = (height - ink.shape[0]) * bottom, (width - ink.shape[1]) * right
     place = picture[:, top : top + ink.shape[0], left : left + ink.shape[1]]
     place.copy_(torch.maximum(place // 3, ink.expand_as(place)))
 
