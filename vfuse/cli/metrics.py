@@ -93,7 +93,7 @@ def explanation(entry: Metric) -> str:
         "smallest side": f"{entry.min_side} pixels",
         "version": str(entry.version),
     }
-    networks = {"flow": "an optical flow", "features": "a feature network"}
+    networks = {"flow": "an optical flow (--flow)", "features": "a feature network (--features)"}
     if entry.uses:
         facts["network"] = f"{networks[entry.uses]}, named in brackets behind the metric"
     if entry.variant_of:
