@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ def load_model(
         name: a network (`videofusion-s`), or a network and one of its weights (`videofusion-s.m3svd`).
         weights: a safetensors file to use instead of the listed ones.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        precision: "auto", "float32" or "bfloat16".
+        precision: "auto", "float32" or "bfloat16"; networks without parameters compute in float32.
         offline: open no connection; `VFUSE_OFFLINE` does the same.
         progress: told about the bytes of a download.
 
@@ -49,6 +50,8 @@ def load_model(
     place = resolve_device(device)
     number_format = resolve_precision(precision, place)
     network = choice.entry.build()
+    if not choice.entry.params:  # nothing to multiply faster: autocast would only cost time
+        number_format = torch.float32
     label, sha256 = "", ""
     if network.state_dict():
         file = named(Path(weights)) if weights else obtain(choice, offline=offline, progress=progress)
