@@ -296,7 +296,7 @@ def test_bfloat16_stays_close() -> None:
         rounded = network(torch.float32)(ir, vis)
     for one, two in zip(exact, rounded, strict=True):
         psnr = -10 * math.log10((one - two).square().mean())
-        assert psnr > 35  # random weights amplify; trained networks stay above 45 dB
+        assert psnr > 45  # 38 with the encoder in bfloat16 too
 
 
 @pytest.mark.parametrize("config", [None, SMALL], ids=["videofusion", "videofusion-s"])

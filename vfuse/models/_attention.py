@@ -9,6 +9,8 @@ over all pixels and to keep v, once to apply the attention and the feed-forward 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,6 +44,11 @@ def full(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
+def in_float32(like: Tensor, *, when: bool = True) -> AbstractContextManager[object]:
+    """A block without autocast on the device of `like`; when not asked for, one that changes nothing."""
+    return torch.autocast(like.device.type, enabled=False) if when else nullcontext()
+
+
 def correlate(q: Tensor, k: Tensor) -> Tensor:
     """All that attention needs of q and k (N, C, h, w): a sum over pixels, hence additive over bands.
 
@@ -53,7 +60,7 @@ def correlate(q: Tensor, k: Tensor) -> Tensor:
         q, k = full(q), full(k)
     q, k = (z.permute(0, 2, 3, 1).flatten(1, 2) for z in (q, k))
     precise = torch.promote_types(q.dtype, torch.float32)
-    with torch.autocast(q.device.type, enabled=False):
+    with in_float32(q):
         # One product over all channels, of which the heads are the diagonal blocks: faster than a strided
         # product per head, although it computes more.
         alone = len(q) == 1  # one product reads q as it lies, a batch of them copies it first
@@ -88,7 +95,8 @@ def mixing_matrix(attention: Tensor, project: nn.Conv2d) -> Tensor:
     """(N, heads, c, c) attention and the projection behind it as one (N, C, C), applied as v @ matrix."""
     n, heads, c, _ = attention.shape
     out = full(project.weight).view(-1, heads, c)  # columns grouped by head
-    return torch.einsum("ohi,nhij->nhjo", out, attention).reshape(n, heads * c, -1)
+    with in_float32(attention):  # as small as it is, it would err alike in every pixel
+        return torch.einsum("ohi,nhij->nhjo", out, attention).reshape(n, heads * c, -1)
 
 
 class SelfAttention(nn.Module):

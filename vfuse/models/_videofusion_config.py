@@ -20,6 +20,9 @@ class Config:
         decoder_blocks: self-attention blocks in each decoder.
         residual: read detail and mean folded into channels (`_stem`), and predict corrections to the inputs
             and a blending weight instead of the images themselves.
+        precise: compute everything before the enhancement blocks in float32, whatever the precision of the
+            rest: rounding errors of the encoder, most of all those of its weights, reach every output through
+            the attention maps.
         unshuffle: factor of the folding in a residual network; "full scale" is then 1/unshuffle.
         sharpen: a residual network also reads, and weighs pixel by pixel, what an inverse of blur would bring
             back (`_sharpen`).
@@ -33,6 +36,7 @@ class Config:
     enhance: tuple[int, int] = (2, 2)
     bicam: tuple[int, int, int] = (2, 2, 4)
     decoder_blocks: int = 2
+    precise: bool = True
     unshuffle: int = 1
     residual: bool = False
     sharpen: bool = False
@@ -52,6 +56,7 @@ SMALL = Config(
     enhance=(0, 1),
     bicam=(0, 1, 2),
     decoder_blocks=0,
+    precise=False,
     unshuffle=4,
     residual=True,
     sharpen=True,

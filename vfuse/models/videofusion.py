@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, full
+from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, full, in_float32
 from vfuse.models._bands import framewise, locally
 from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
 from vfuse.models._gates import Contribution, Unmix
@@ -95,15 +95,17 @@ class Scale(nn.Module):
         self.reinforce_ir = CmDRM(c, heads) if scale > 0 else None
         self.reinforce_vis = CmDRM(c, heads) if scale > 0 else None
         self.cmgf = CrossBlock(c, heads) if config.fuse[scale] else None
+        self.precise = config.precise
         self.enhance = nn.Sequential(*(SelfBlock(c, heads) for _ in range((*config.enhance, 0)[scale])))
 
     def forward(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
         """(features of ir, of vis, fused feature) of this scale, each (N, C, h, w)."""
-        ir, vis = self.encode_ir(ir, frames=frames), self.encode_vis(vis, frames=frames)
-        if self.reinforce_ir is not None and self.reinforce_vis is not None:
-            ir, vis = self.reinforce_ir(ir, vis), self.reinforce_vis(vis, ir)
-        complete = ir + vis
-        fused = complete if self.cmgf is None else self.cmgf(complete, ir, vis)
+        with in_float32(ir, when=self.precise):
+            ir, vis = self.encode_ir(ir, frames=frames), self.encode_vis(vis, frames=frames)
+            if self.reinforce_ir is not None and self.reinforce_vis is not None:
+                ir, vis = self.reinforce_ir(ir, vis), self.reinforce_vis(vis, ir)
+            complete = ir + vis
+            fused = complete if self.cmgf is None else self.cmgf(complete, ir, vis)
         return ir, vis, self.enhance(fused)
 
 
@@ -163,7 +165,8 @@ class VideoFusion(nn.Module):
         fused, first = [], (ir, vis)
         for s, scale in enumerate(self.scales):
             if s > 0:
-                ir, vis = framewise(self.down_ir[s - 1], ir), framewise(self.down_vis[s - 1], vis)
+                with in_float32(ir, when=self.config.precise):
+                    ir, vis = framewise(self.down_ir[s - 1], ir), framewise(self.down_vis[s - 1], vis)
             ir, vis, z = scale(ir, vis, frames=frames)
             first = (ir, vis) if s == 0 else first
             fused.append(z)
