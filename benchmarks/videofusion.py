@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vfuse.models._rounding import round_kernels
 from vfuse.models.videofusion import SMALL, VideoFusion, convert_published
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -54,6 +55,8 @@ def runner(way: str):  # noqa: ANN201
     net = VideoFusion(SMALL if small else None).eval()
     if not small:
         net.load_state_dict(convert_published(golden_state()))
+    if "bfloat16" in way:
+        round_kernels(net)  # as `load_model` does
     streams = ("fused",) if way.endswith("-fused") else ("fused", "ir", "vis")
 
     def call(ir: Tensor, vis: Tensor) -> tuple[Tensor | None, ...]:

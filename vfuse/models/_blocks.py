@@ -69,7 +69,8 @@ class ResBlock(nn.Module):
                 nn.init.zeros_(conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv2(F.leaky_relu_(self.conv1(x), 0.1)).add_(x)
+        y = self.conv2(F.leaky_relu_(self.conv1(x), 0.1))
+        return y.add_(x) if y.dtype == x.dtype else x + y  # under autocast x stays as exact as it came
 
 
 class Down(nn.Module):

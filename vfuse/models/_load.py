@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from vfuse.device import resolve_device, resolve_precision
 from vfuse.download import Progress
 from vfuse.errors import UsageError, WeightsError
+from vfuse.models._rounding import PartlyExact, round_kernels
 from vfuse.models._run import LoadedModel
 from vfuse.models._weights import choose, named, obtain
 
@@ -59,6 +60,8 @@ def load_model(
         label, sha256 = choice.name if file.weights else str(file.path), file.sha256
     elif weights:
         raise UsageError(f"model {name!r} has no parameters", todo="Leave --weights out")
+    if number_format == torch.bfloat16 and isinstance(network, PartlyExact):
+        round_kernels(network)
     return LoadedModel(choice.entry, network.to(place).eval(), place, number_format, label, sha256)
 
 

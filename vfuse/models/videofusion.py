@@ -12,20 +12,21 @@ Feature maps are (N, C, h, w), N = B * T with time the fast index.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, full, in_float32
+from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, in_float32
 from vfuse.models._bands import framewise, locally
 from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
 from vfuse.models._gates import Contribution, Unmix
+from vfuse.models._images import blend, squash
 from vfuse.models._registry import MODELS, ModelEntry, Output
 from vfuse.models._sharpen import GAINS, UNIT, sharp_planes
-from vfuse.models._stem import column_pattern, infrared_planes, luma, visible_planes
+from vfuse.models._stem import column_pattern, infrared_planes, visible_planes
 from vfuse.models._videofusion_config import SMALL, Config
 from vfuse.models._videofusion_published import convert_published
 
@@ -74,13 +75,16 @@ class Decoder(nn.Module):
 class Encoder(nn.Module):
     """One scale of one modality: Conv3D over time, then residual blocks."""
 
-    def __init__(self, c_in: int, c_out: int, *, conv3d: int, res_blocks: int) -> None:
+    def __init__(self, c_in: int, c_out: int, *, conv3d: int, res_blocks: int, precise: bool) -> None:
         super().__init__()
+        self.precise = precise
         self.conv3d = Conv3D(c_in, c_out, conv3d)
         self.res = nn.Sequential(*(ResBlock(c_out) for _ in range(res_blocks)))
 
     def forward(self, x: Tensor, *, frames: int) -> Tensor:
-        return framewise(self.res, self.conv3d(x, frames=frames))
+        with in_float32(x, when=self.precise):
+            x = self.conv3d(x, frames=frames)
+        return framewise(self.res, x)
 
 
 class Scale(nn.Module):
@@ -89,9 +93,16 @@ class Scale(nn.Module):
     def __init__(self, config: Config, scale: int, c_in: tuple[int, int]) -> None:
         super().__init__()
         c, heads = config.channels[scale], config.heads[scale]
-        depth = {"conv3d": config.conv3d[scale], "res_blocks": config.res_blocks[scale]}
-        self.encode_ir = Encoder(c_in[0], c, **depth)
-        self.encode_vis = Encoder(c_in[1], c, **depth)
+        self.encode_ir, self.encode_vis = (
+            Encoder(
+                size,
+                c,
+                conv3d=config.conv3d[scale],
+                res_blocks=config.res_blocks[scale],
+                precise=config.precise,
+            )
+            for size in c_in
+        )
         self.reinforce_ir = CmDRM(c, heads) if scale > 0 else None
         self.reinforce_vis = CmDRM(c, heads) if scale > 0 else None
         self.cmgf = CrossBlock(c, heads) if config.fuse[scale] else None
@@ -100,8 +111,8 @@ class Scale(nn.Module):
 
     def forward(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
         """(features of ir, of vis, fused feature) of this scale, each (N, C, h, w)."""
+        ir, vis = self.encode_ir(ir, frames=frames), self.encode_vis(vis, frames=frames)
         with in_float32(ir, when=self.precise):
-            ir, vis = self.encode_ir(ir, frames=frames), self.encode_vis(vis, frames=frames)
             if self.reinforce_ir is not None and self.reinforce_vis is not None:
                 ir, vis = self.reinforce_ir(ir, vis), self.reinforce_vis(vis, ir)
             complete = ir + vis
@@ -148,6 +159,15 @@ class VideoFusion(nn.Module):
             for decoder in decoders:
                 nn.init.normal_(decoder.conv2.weight, std=0.002)
         self.decoders = nn.ModuleList(decoders)
+
+    def exact(self) -> Iterator[nn.Module]:
+        """The modules that compute in float32 whatever the precision, see `Config.precise`."""
+        if self.config.precise:
+            yield from (*self.down_ir, *self.down_vis)
+            for scale in self.scales:
+                yield from (scale.encode_ir.conv3d, scale.encode_vis.conv3d)
+                attention = (scale.reinforce_ir, scale.reinforce_vis, scale.cmgf)
+                yield from (part for part in attention if part is not None)
 
     def forward(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
@@ -242,17 +262,6 @@ class VideoFusion(nn.Module):
         return images if self.training else {name: x.clamp_(0, 1) for name, x in images.items()}
 
 
-def blend(planes: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
-    """The visible with a share of the infrared's brightness, and what both lack, as (N, 4, H, W) say."""
-    share = planes[:, 3:].sigmoid()
-    return vis + share * (ir - luma(vis)) + planes[:, :3]
-
-
-def squash(x: Tensor) -> Tensor:
-    """The published output: tanh moved to (0, 1)."""
-    return (full(x).tanh() + 1) / 2
-
-
 PAPER = "Tang et al., VideoFusion, CVPR 2026, arXiv 2503.23359"
 
 MODELS.add(
@@ -264,7 +273,7 @@ MODELS.add(
         overlap=2,
         multiple_of=4,
         min_size=8,
-        bytes_per_pixel=2100,
+        bytes_per_pixel=1400,
         restores=True,
         selective=True,
         paper=PAPER,
@@ -279,7 +288,7 @@ MODELS.add(
         overlap=2,
         multiple_of=16,
         min_size=16,
-        bytes_per_pixel=220,
+        bytes_per_pixel=140,
         restores=True,
         selective=True,
         paper=PAPER + "; a small variant of our own",
