@@ -25,7 +25,7 @@ from vfuse.models._load import load_model
 from vfuse.models._registry import MODELS, Output
 from vfuse.models._rounding import keep_sums, round_kernels
 from vfuse.models._run import LoadedModel, run
-from vfuse.models._stem import column_pattern
+from vfuse.models._stem import column_pattern, luma
 from vfuse.models.videofusion import SMALL, CmDRM, VideoFusion, convert_published
 
 STREAMS = {"fusion": "fused", "ir": "ir", "vi": "vis"}  # published name -> ours

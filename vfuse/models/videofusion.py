@@ -119,6 +119,12 @@ class Scale(nn.Module):
             fused = complete if self.cmgf is None else self.cmgf(complete, ir, vis)
         return ir, vis, self.enhance(fused)
 
+    def exact(self) -> list[nn.Module]:
+        """The modules that `precise` keeps in float32."""
+        attention = (self.reinforce_ir, self.reinforce_vis, self.cmgf)
+        encode = (self.encode_ir.conv3d, self.encode_vis.conv3d)
+        return [*encode, *(part for part in attention if part is not None)]
+
 
 class VideoFusion(nn.Module):
     """The whole network: three encoder scales, BiCAM on the way up, three decoders.
@@ -165,9 +171,7 @@ class VideoFusion(nn.Module):
         if self.config.precise:
             yield from (*self.down_ir, *self.down_vis)
             for scale in self.scales:
-                yield from (scale.encode_ir.conv3d, scale.encode_vis.conv3d)
-                attention = (scale.reinforce_ir, scale.reinforce_vis, scale.cmgf)
-                yield from (part for part in attention if part is not None)
+                yield from scale.exact() if isinstance(scale, Scale) else ()
 
     def forward(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
