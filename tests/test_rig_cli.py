@@ -97,6 +97,16 @@ def test_sync_refuses_what_does_not_move(tmp_path: Path) -> None:
     assert not (tmp_path / "pair.json").exists()
 
 
+def test_sync_refuses_a_recording_far_longer_than_the_other(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (24, 32), np.uint8) for _ in range(700)]
+    long, short = write_video(tmp_path / "a.mkv", frames), write_video(tmp_path / "b.mkv", frames[:7])
+    code, _, err = run("sync", long, short)
+    assert code == 4
+    assert "lasts 28 s, but" in err
+    assert "Cut the longer one" in err
+
+
 def test_align_writes_the_geometry_and_a_preview(tmp_path: Path) -> None:
     ir, vis = scene(4)
     true = rig(scale=1.3, degrees=-5, shift=(-0.1, 0.05))

@@ -17,7 +17,7 @@ from vfuse.io.reader import read_range
 from vfuse.io.thermal import Thermal, ThermalOptions, look
 from vfuse.models._run import LoadedModel
 from vfuse.sync.match import SyncFit, match_streams
-from vfuse.sync.motion import Thumbnails, freezes, repeats
+from vfuse.sync.motion import Thumbnails, View, freezes, repeats
 from vfuse.sync.videos import check_syncable, watch
 
 _GREY_SPREAD = 5 / 255  # distance of R, G and B in a grey video after compression
@@ -104,6 +104,9 @@ def inspect_pair(
     sync = _sync(infos[0], infos[1], streams)
     offset, rate = (sync.offset, sync.rate) if sync is not None and sync.confident else (0.0, 1.0)
     fit = _fit(infos[0], infos[1], offset, rate)
+    if sync is not None and not sync.confident and fit is not None and fit.trusted:
+        view = View(fit.matrix, (infos[1].width, infos[1].height))
+        sync = _surer(sync, _sync(*infos, (watch(infos[0], thermal=thermal, view=view), streams[1])))
     frames, size = _common_frames(infos[0], infos[1], sync), (infos[1].width, infos[1].height)
     cost = forecast(model, width=size[0], height=size[1], frames=frames) if model is not None else None
     return Inspection(
@@ -167,6 +170,10 @@ def _sync(ir: VideoInfo, vis: VideoInfo, streams: tuple[Thumbnails | None, ...])
     except VfuseError:
         return None
     return match_streams(a, b) if a is not None and b is not None else None
+
+
+def _surer(first: SyncFit, second: SyncFit | None) -> SyncFit:
+    return second if second is not None and second.confident else first
 
 
 def _fit(ir: VideoInfo, vis: VideoInfo, offset: float, rate: float) -> Fit | None:
