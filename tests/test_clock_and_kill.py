@@ -9,6 +9,7 @@ import time
 from fractions import Fraction
 
 import av
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from _media import ramp, write_video
@@ -90,6 +91,20 @@ def test_a_mirrored_infrared_is_fused_the_right_way_round(tmp_path, turn, flip):
     with read_frames(probe(tmp_path / "out.mkv"), grey=True) as read:
         for frame, image in zip(read, truth, strict=True):
             assert np.abs(frame.pixels[0].numpy() - image / 255).max() <= 4 / 255
+
+
+@pytest.mark.parametrize("hflip", [False, True])
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_every_turn_and_mirroring_is_that_of_ffmpeg(tmp_path, turn, hflip):
+    options = {"codec": "libx264", "pix_fmt": "yuv420p"}
+    info = probe(write_video(tmp_path / "v.mp4", ramp(2), rotate=turn, hflip=hflip, **options))
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", info.path, "-frames:v", "1"]
+    shown = subprocess.run(
+        [*command, "-pix_fmt", "gray", "-f", "rawvideo", "-"], capture_output=True, check=True
+    )
+    theirs = np.frombuffer(shown.stdout, np.uint8).reshape(info.height, info.width)
+    with read_frames(info, grey=True) as read:
+        assert np.abs(next(read).pixels[0].numpy() * 255 - theirs).max() <= 1
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "libx264"])
