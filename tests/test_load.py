@@ -11,6 +11,7 @@ from _tiny import STATE, add_tiny, isolate, tiny_file
 import vfuse
 from vfuse.errors import DeviceError, UsageError, WeightsError
 from vfuse.models._load import load_model
+from vfuse.models._rounding import keep_sums
 
 
 @pytest.fixture
@@ -37,6 +38,21 @@ def test_precision_is_recorded_and_results_stay_float32(home: Path, monkeypatch:
     model = load_model("tiny", device="cpu", precision="bfloat16")
     assert model.precision == torch.bfloat16
     assert model(torch.rand(1, 1, 1, 4, 4), torch.rand(1, 1, 3, 4, 4)).fused.dtype == torch.float32
+
+
+def test_a_network_without_parameters_computes_in_float32() -> None:
+    assert load_model("average", device="cpu", precision="bfloat16").precision == torch.float32
+
+
+def test_bfloat16_rounds_kernels_when_they_are_loaded() -> None:
+    exact, rounded = (
+        load_model("videofusion-s", device="cpu", precision=name).network.state_dict()
+        for name in ("float32", "bfloat16")
+    )
+    kernels = [name for name, value in exact.items() if value.ndim >= 4 and value[0, 0].numel() > 1]
+    assert kernels
+    for name in kernels:
+        assert torch.equal(rounded[name], keep_sums(exact[name]))
 
 
 @pytest.mark.parametrize(
