@@ -324,7 +324,8 @@ def wait_for_output(folder, process):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupt_cleans_up(folder, number, code):
-    process = start(folder)
+    # A shell that starts the tests in the background makes them, and what they start, deaf to Ctrl-C.
+    process = start(folder, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     wait_for_output(folder, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)

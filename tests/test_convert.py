@@ -241,7 +241,7 @@ def test_a_checkpoint_with_the_published_names_is_taken(home: Path, model: str) 
         )
     content = {"params": state} if model == "videofusion" else state
     import_checkpoint(save_published(home / "net.pth", content), f"{model}.mine")
-    loaded = load_model(f"{model}.mine", device="cpu").network
+    loaded = load_model(f"{model}.mine", device="cpu", precision="float32").network
     ours, theirs = (
         sorted(x.double().sum().item() for x in values) for values in (loaded.parameters(), state.values())
     )

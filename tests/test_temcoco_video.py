@@ -109,7 +109,7 @@ def test_a_window_shrinks_to_the_memory_and_says_so(
     frame = MODELS["temcoco"].bytes_per_pixel * 16 * 16
     for free, asked, expected in ((12.5, None, 12), (3, None, 10), (40, None, 30), (12.5, 20, 20)):
         caplog.clear()
-        monkeypatch.setattr("vfuse.models._run.free_memory", lambda device, n=free: int(n * frame / 0.7))
+        monkeypatch.setattr("vfuse.models._room.free_memory", lambda device, n=free: int(n * frame / 0.7))
         frames = numbered(40)
         ir = write_video(tmp_path / "ir.mkv", frames)
         vis = write_video(tmp_path / "vis.mkv", [f[..., None].repeat(3, -1) for f in frames], pix_fmt="bgr0")
