@@ -239,6 +239,7 @@ def compressed(frame: Tensor, quality: int) -> Tensor:
     _, jpeg = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     grey = frame.shape[0] == 1
     read = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
+    assert read is not None, "what was just written can be read"
     planes = read[None] if grey else read[..., ::-1].transpose(2, 0, 1)
     return torch.from_numpy(np.ascontiguousarray(planes)).float() / 255
 
