@@ -8,11 +8,11 @@
 | optimiser           | AdamW               | AdamW                    | Muon: `_optim`              |
 | learning rate       | 1e-4 to 1e-5 cosine | 1e-4 to 1e-6, warm-up    | 1.5e-3 to 3e-5, warm-up     |
 | gradient norm       | not stated          | 0.01                     | 20                          |
-| intensity loss      | 15                  | 15                       | 45                          |
+| intensity loss      | 15                  | 15                       | 40                          |
 | gradient loss       | 1                   | 1                        | 10: sharper fused frames    |
-| variation loss      | 100                 | 10                       | 110                         |
+| variation loss      | 100                 | 10                       | 135                         |
 | fidelity loss       | 10                  | 10                       | 25                          |
-| steadiness, sharpness, targets | absent   | absent                   | 200, 0.5, 5: see `_losses`  |
+| steadiness, sharpness, targets | absent   | absent                   | 200, 0.5, 11: see `_losses` |
 | SSIM, second intens.| absent              | 1, 1                     | 9, 1                        |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
 | flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
@@ -86,14 +86,14 @@ DEFAULT = TrainConfig(
     degrade=Ranges(bias_chance=0.6, vis_noise_chance=0.2, compressed_chance=0.25),
     optim=Optim(method="muon", lr=1.5e-3),
     loss=LossWeights(
-        intensity=45.0,
+        intensity=40.0,
         gradient=10.0,
         ssim=9.0,
         fidelity=25.0,
-        variation=110.0,
+        variation=135.0,
         steadiness=200.0,
         sharpness=0.5,
-        targets=5.0,
+        targets=11.0,
     ),
 )
 
