@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vfuse.models._registry import MODELS, ModelEntry, Output, Script
-from vfuse.models._stem import column_pattern, infrared_planes, visible_planes
+from vfuse.models._stem import column_pattern, infrared_planes, luma, visible_planes
 from vfuse.models._temcoco_blocks import (
     CrossPair,
     Separable,
@@ -242,8 +242,7 @@ def blend(planes: Tensor, ir: Tensor, vis: Tensor) -> Tensor:
         ir, vis: (N, 1, H, W) and (N, 3, H, W).
     """
     ir, vis = ir + planes[:, 3:4], vis + planes[:, :3]
-    luma = (vis * vis.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    return vis + planes[:, 4:].sigmoid() * (ir - luma)
+    return vis + planes[:, 4:].sigmoid() * (ir - luma(vis))
 
 
 PAPER = "Gong et al., TemCoCo, ICCV 2025, arXiv 2508.17817"
