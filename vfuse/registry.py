@@ -18,7 +18,17 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
+class Completed(Named, Protocol):
+    """An entry whose name may need more behind a colon."""
+
+    @property
+    def argument(self) -> str:
+        """What must follow, such as "FILE"; "" for nothing."""
+        ...
+
+
 E = TypeVar("E", bound=Named)
+C = TypeVar("C", bound=Completed)
 
 
 class Registry(Generic[E]):
@@ -79,3 +89,17 @@ class Registry(Generic[E]):
         for module in iter_modules(package.__path__):
             if not module.name.startswith("_"):
                 import_module(f"{self._package}.{module.name}")
+
+
+def with_argument(registry: Registry[C], name: str) -> tuple[C, str]:
+    """The entry that a name such as "onnx:FILE" asks for, and what follows the colon.
+
+    Raises:
+        UsageError: an unknown name, nothing behind the colon where something is needed, or the reverse.
+    """
+    kind, _, argument = name.partition(":")
+    entry = registry[kind]
+    if bool(argument) != bool(entry.argument):
+        written = f"{kind}:{entry.argument}" if entry.argument else kind
+        raise UsageError(f"{registry.kind} {name!r} is not complete", todo=f"Write it as {written}")
+    return entry, argument

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vfuse.align._views import Matrix, View
-from vfuse.errors import UsageError
-from vfuse.registry import Registry
+from vfuse.registry import Registry, with_argument
 
 
 class Matcher(Protocol):
@@ -53,9 +52,5 @@ def load_matcher(name: str) -> Matcher:
         UsageError: unknown name, a file where none or none where one is needed, or a package is missing.
         WeightsError: its file cannot be used.
     """
-    kind, _, argument = name.partition(":")
-    entry = MATCHERS[kind]
-    if bool(argument) != bool(entry.argument):
-        written = f"{kind}:{entry.argument}" if entry.argument else kind
-        raise UsageError(f"matcher {name!r} is not complete", todo=f"Write it as {written}")
+    entry, argument = with_argument(MATCHERS, name)
     return entry.build(argument)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vfuse.errors import UsageError
-from vfuse.registry import Registry
+from vfuse.registry import Registry, with_argument
 from vfuse.track.boxes import Detections, Pixels
 
 
@@ -83,13 +83,9 @@ def load_detector(name: str, *, enlarge: float | None = None, classes: tuple[str
         UsageError: unknown name, no file where one is needed, or it does not enlarge or name classes.
         WeightsError: its file cannot be used.
     """
-    kind, _, argument = name.partition(":")
-    entry = DETECTORS[kind]
-    if bool(argument) != bool(entry.argument):
-        written = f"{kind}:{entry.argument}" if entry.argument else kind
-        raise UsageError(f"detector {name!r} is not complete", todo=f"Write it as {written}")
+    entry, argument = with_argument(DETECTORS, name)
     if enlarge is not None and not entry.enlarges:
-        raise UsageError(f"{kind} does not enlarge frames", todo="--enlarge is for hog")
+        raise UsageError(f"{entry.name} does not enlarge frames", todo="--enlarge is for hog")
     if classes and not entry.named:
-        raise UsageError(f"{kind} knows its classes itself", todo="--classes is for onnx")
+        raise UsageError(f"{entry.name} knows its classes itself", todo="--classes is for onnx")
     return entry.build(Request(argument=argument, enlarge=enlarge, classes=classes))
