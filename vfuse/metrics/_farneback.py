@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from vfuse.metrics._sampling import bilinear
-from vfuse.metrics._shared import Bytes, Field, Floats
+from vfuse.metrics._shared import Bytes, Field
 
 HALVINGS = 3
 MIN_SIDE = 32
@@ -50,35 +51,35 @@ def expand(grey: Bytes) -> list[Expansion]:
     return levels
 
 
-def _kernels() -> tuple[list[Field], Floats]:
-    """The neighbourhood's weights times 1, x and x² along an axis, and the inverse of the normal matrix."""
+def _filters() -> list[tuple[Field, Field]]:
+    """Weights along the rows and down the columns whose sums are the terms: least squares in a Gaussian
+    neighbourhood, the projections onto 1, x and x² along each axis times the inverse of the normal matrix."""
     x = np.arange(-REACH, REACH + 1, dtype=np.float64)
     weights = np.exp(-x * x / (2 * SIGMA * SIGMA))
     weights /= weights.sum()
     right, down = np.meshgrid(x, x)
     basis = np.stack([np.ones_like(right), down, right, down * down, right * right, right * down])
     normal = np.einsum("ayx,byx,y,x->ab", basis, basis, weights, weights)
-    return [(weights * x**power).astype(np.float32) for power in range(3)], np.linalg.inv(normal)
+    inverse = np.linalg.inv(normal)
+    plain, slope = weights, weights * x * inverse[1, 1]
+    bend = (
+        weights * x * x * inverse[3, 3] + weights * inverse[0, 3]
+    )  # without the mean, which a yy term has too
+    twist = weights * x * inverse[5, 5]
+    pairs = ((plain, slope), (slope, plain), (plain, bend), (bend, plain), (twist, weights * x))
+    return [
+        ((share * along).astype(np.float32), down.astype(np.float32))
+        for (along, down), share in zip(pairs, SHARES, strict=True)
+    ]
 
 
-KERNELS, INVERSE = _kernels()
+FILTERS = _filters()
 
 
 def _polynomials(pixels: Field) -> Expansion:
-    """Least squares in a Gaussian neighbourhood: the projections onto the basis times the inverse matrix."""
-    one = np.ones(1, dtype=np.float32)
-
-    def along(image: Field, x: Field, y: Field) -> Field:
-        filtered = cv2.sepFilter2D(image, cv2.CV_32F, x, y, borderType=cv2.BORDER_REPLICATE)
-        return np.asarray(filtered, dtype=np.float32)
-
-    plain, slope, bend = (along(pixels, one, kernel) for kernel in KERNELS)
     terms = np.empty((5, *pixels.shape), dtype=np.float32)
-    projections = ((slope, 0), (plain, 1), (bend, 0), (plain, 2), (slope, 1))
-    for number, (rows, power) in enumerate(projections):
-        factor = np.float32(SHARES[number] * INVERSE[number + 1, number + 1])
-        np.multiply(along(rows, KERNELS[power], one), factor, out=terms[number])
-    terms[2:4] += along(plain, KERNELS[0], one) * np.float32(SHARES[2] * INVERSE[0, 3])
+    for term, (along, down) in zip(terms, FILTERS, strict=True):
+        cv2.sepFilter2D(pixels, cv2.CV_32F, along, down, dst=term, borderType=cv2.BORDER_REPLICATE)
     return terms
 
 
@@ -91,60 +92,88 @@ def flow_between(before: Sequence[Expansion], after: Sequence[Expansion]) -> Fie
             x, y = (np.asarray(2 * cv2.resize(part, size), dtype=np.float32) for part in (x, y))
         packed = np.asarray(cv2.merge(list(second[:4])), dtype=np.float32)
         for _ in range(ROUNDS):
-            x, y = _solved(_equations(first, _moved(first, (packed, second[4]), x, y), x, y))
-    return np.stack([x, y], axis=-1)
+            x, y = _solved(_equations(_met(first, (packed, second[4]), x, y), x, y))
+    return np.asarray(cv2.merge([x, y]), dtype=np.float32)
 
 
-def _moved(first: Expansion, second: tuple[Field, Field], x: Field, y: Field) -> list[Field]:
-    """Terms of the later frame, four of them packed (H, W, 4), where the earlier one's pixels have gone.
+def _met(first: Expansion, second: tuple[Field, Field], x: Field, y: Field) -> Expansion:
+    """The earlier frame's terms y and x minus, and yy, xx and xy plus, those of the later one, four of them
+    packed (H, W, 4), at the places where the earlier one's pixels have gone.
 
     Of what has left the frame nothing is known but the earlier frame's curvature.
     """
     height, width = x.shape
     at_x = x + np.arange(width, dtype=np.float32)
     at_y = y + np.arange(height, dtype=np.float32)[:, None]
-    packed = cv2.split(bilinear(second[0], at_x, at_y))
-    terms = [np.asarray(term, dtype=np.float32) for term in (*packed, bilinear(second[1], at_x, at_y))]
-    gone = np.flatnonzero(~((at_x >= 0) & (at_y >= 0) & (at_x < width - 1) & (at_y < height - 1)))
+    terms = np.empty_like(first)
+    cv2.split(bilinear(second[0], at_x, at_y), list(terms[:4]))
+    terms[4] = bilinear(second[1], at_x, at_y)
+    left = _beyond(at_x, width - 1)
+    left |= _beyond(at_y, height - 1)
+    gone = np.flatnonzero(left)
     for number, term in enumerate(terms):
         term.ravel()[gone] = first[number].ravel()[gone] if number > 1 else 0
+    np.subtract(first[:2], terms[:2], out=terms[:2])
+    terms[2:] += first[2:]
     return terms
 
 
-def _equations(first: Expansion, moved: Sequence[Field], x: Field, y: Field) -> Field:
-    """Two equations for the displacement of each pixel, squared: yy, xy, xx and the right side, (5, H, W)."""
-    yy, xx, xy = (first[number] + moved[number] for number in (2, 3, 4))
-    down, right = first[0] - moved[0], first[1] - moved[1]
-    down += yy * y
-    down += xy * x
-    right += xy * y
-    right += xx * x
-    system = np.empty_like(first)
-    both = xy * xy
-    np.add(yy * yy, both, out=system[0])
-    np.multiply(yy + xx, xy, out=system[1])
-    np.add(xx * xx, both, out=system[2])
-    np.add(yy * down, xy * right, out=system[3])
-    np.add(xy * down, xx * right, out=system[4])
-    squared = np.square(np.array(RIM_TRUST, dtype=np.float32))
-    system[:, : squared.size] *= squared[:, None]
-    system[:, -squared.size :] *= squared[::-1, None]
-    system[..., : squared.size] *= squared
-    system[..., -squared.size :] *= squared[::-1]
+def _beyond(places: Field, last: int) -> NDArray[np.bool_]:
+    """Which places are not in 0…last, `last` left out. The bits of floats are in their order, negative ones
+    after all others, so one comparison does for both ends."""
+    return places.view(np.uint32) >= np.float32(last).view(np.uint32)
+
+
+def _equations(terms: Expansion, x: Field, y: Field) -> list[Field]:
+    """Two equations for the displacement of each pixel, squared: yy, xy, xx and the right sides of y and x.
+
+    In the place of the terms: memory that is written again is still in the cache.
+    """
+    down, right, yy, xx, xy = terms
+    spare = yy * y
+    down += spare
+    down += np.multiply(xy, x, out=spare)
+    right += np.multiply(xy, y, out=spare)
+    right += np.multiply(xx, x, out=spare)
+    side_y = np.multiply(yy, down, out=spare)
+    side_y += xy * right
+    side_x = np.multiply(down, xy, out=down)
+    right *= xx
+    side_x += right
+    mixed = np.add(yy, xx, out=right)
+    mixed *= xy
+    xy *= xy
+    yy *= yy
+    yy += xy
+    xx *= xx
+    xx += xy
+    system = [yy, mixed, xx, side_y, side_x]
+    for plane in system:
+        _distrust_rim(plane)
     return system
 
 
-def _solved(system: Field) -> tuple[Field, Field]:
-    """The displacement that fits best in a window around each pixel."""
-    yy, xy, xx, down, right = (
-        cv2.blur(term, (WINDOW, WINDOW), borderType=cv2.BORDER_REPLICATE) for term in system
-    )
+def _distrust_rim(plane: Field) -> None:
+    squared = np.square(np.array(RIM_TRUST, dtype=np.float32))
+    plane[: squared.size] *= squared[:, None]
+    plane[-squared.size :] *= squared[::-1, None]
+    plane[:, : squared.size] *= squared
+    plane[:, -squared.size :] *= squared[::-1]
+
+
+def _solved(system: Sequence[Field]) -> tuple[Field, Field]:
+    """The displacement that fits best in a window around each pixel, in the place of the system."""
+    for plane in system:
+        cv2.blur(plane, (WINDOW, WINDOW), dst=plane, borderType=cv2.BORDER_REPLICATE)
+    yy, xy, xx, side_y, side_x = system
     weight = yy * xx
-    weight -= xy * xy
+    spare = xy * xy
+    weight -= spare
     weight += DAMPING
-    x, y = yy * right, xx * down
-    x -= xy * down
-    y -= xy * right
+    x = np.multiply(yy, side_x, out=yy)
+    x -= np.multiply(xy, side_y, out=spare)
     x /= weight
+    y = np.multiply(xx, side_y, out=xx)
+    y -= np.multiply(xy, side_x, out=spare)
     y /= weight
     return x, y
