@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vfuse.evaluate import ClipFiles, Row, Run, Scores
 from vfuse.io.probe import probe
 from vfuse.io.reader import read_range
+from vfuse.io.thermal import Thermal, displayer
 from vfuse.metrics import Image
 
 EXTREMES = 10
@@ -38,8 +39,9 @@ def extremes(scores: Scores, clips: Sequence[ClipFiles]) -> list[dict[str, Any]]
     label = next((label for label in (*KEYS, *scores.metrics) if _orders(scores, label)), None)
     if label is None:
         return []
-    files = {clip.name: clip for clip in clips}
-    return [_extremes(scores, method, label, files) for method in scores.methods(trivial=False)]
+    read = {clip.name: Thermal(**clip.infrared) for clip in scores.clips}
+    shown = {clip.name: partial(_frame, clip=clip, thermal=read[clip.name]) for clip in clips}
+    return [_extremes(scores, method, label, shown) for method in scores.methods(trivial=False)]
 
 
 def _orders(scores: Scores, label: str) -> bool:
@@ -47,7 +49,9 @@ def _orders(scores: Scores, label: str) -> bool:
     return entry is not None and entry.over == "frame" and entry.better != "neither"
 
 
-def _extremes(scores: Scores, method: str, label: str, files: dict[str, ClipFiles]) -> dict[str, Any]:
+def _extremes(
+    scores: Scores, method: str, label: str, shown: Mapping[str, Callable[..., dict[str, Any]]]
+) -> dict[str, Any]:
     found: list[tuple[float, Run, Row]] = []
     for run in scores.runs:
         if run.method == method:
@@ -59,22 +63,27 @@ def _extremes(scores: Scores, method: str, label: str, files: dict[str, ClipFile
     count = min(EXTREMES, (len(found) + 1) // 2)
     chosen = {"worst": found[:count], "best": found[len(found) - count :][::-1]}
     return {"method": method, "label": label} | {
-        kind: [_frame(value, run, row, files[run.clip]) for value, run, row in items]
+        kind: [shown[run.clip](value, run, row) for value, run, row in items]
         for kind, items in chosen.items()
     }
 
 
-def _frame(value: float, run: Run, row: Row, clip: ClipFiles) -> dict[str, Any]:
-    paths = (clip.ir, clip.vis, clip.fused[run.method])
-    thumbs = [thumbnail(path, row.frame) for path in paths]
+def _frame(value: float, run: Run, row: Row, *, clip: ClipFiles, thermal: Thermal) -> dict[str, Any]:
+    thumbs = [
+        thumbnail(clip.ir, row.frame, thermal),
+        thumbnail(clip.vis, row.frame),
+        thumbnail(clip.fused[run.method], row.frame - run.begins),
+    ]
     return {"clip": run.clip, "frame": row.frame, "value": value, "images": thumbs}
 
 
 @lru_cache(maxsize=512)
-def thumbnail(path: Path, frame: int) -> str:
-    """One frame of a file, small."""
-    with read_range(_probed(path), grey=False, first=frame, stop=frame + 1) as frames:
-        pixels = Image(next(iter(frames)).pixels).rgb
+def thumbnail(path: Path, frame: int, thermal: Thermal | None = None) -> str:
+    """One frame of a file, small; of the infrared as it was scored."""
+    grey = thermal is not None and thermal.grey
+    with read_range(_probed(path), grey=grey, first=frame, stop=frame + 1) as frames:
+        stored = next(iter(frames)).pixels
+    pixels = Image(displayer(thermal)(stored) if thermal else stored).rgb
     height = round(pixels.shape[0] * THUMB_WIDTH / pixels.shape[1])
     small = cv2.resize(pixels, (THUMB_WIDTH, height), interpolation=cv2.INTER_AREA)
     return _uri(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), ".jpg", "image/jpeg")

@@ -46,7 +46,11 @@ Palette = Annotated[
 ]
 Polarity = Annotated[
     Literal["auto", "white-hot", "black-hot"],
-    typer.Option("--polarity", help="black-hot inverts; auto is white-hot.", rich_help_panel=INFRARED),
+    typer.Option(
+        "--polarity",
+        help="black-hot inverts; auto does so for grey that clearly looks black-hot.",
+        rich_help_panel=INFRARED,
+    ),
 ]
 Raw = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vfuse.cli import _options as o
+from vfuse.cli import _thermal_options as thermal
 from vfuse.cli._console import Console
 
 if TYPE_CHECKING:
@@ -148,6 +149,9 @@ def score(
     ] = None,
     start: o.Start = None,
     end: o.End = None,
+    span: thermal.Range = "auto",
+    palette: thermal.Palette = "auto",
+    polarity: thermal.Polarity = "auto",
     workers: Annotated[int | None, _count("--workers", "Threads. Default: one per core.")] = None,
     per_frame: Annotated[Path | None, _file("--per-frame", "FILE.csv", "Write all values per frame.")] = None,
     csv: Annotated[Path | None, _file("--csv", "FILE.csv", "Write the means of every clip.")] = None,
@@ -182,6 +186,7 @@ def score(
         unique=unique,
         start=start,
         end=end,
+        thermal=thermal.thermal_options(span, palette, polarity, None),
         workers=workers,
         column=None if report is None else 0.5,
     )

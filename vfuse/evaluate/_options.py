@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vfuse.errors import UsageError
+from vfuse.io.thermal import ThermalOptions
 from vfuse.metrics import Features, Flow, Metric, choose
 from vfuse.metrics._flow import DIS
 from vfuse.metrics._measure import label
@@ -53,7 +54,8 @@ class ScoreOptions:
         baselines: score the trivial baselines on every so many-th of these frames; 0 for none; None for about
             60 frames, evenly spread.
         unique: leave out the steps in which a source repeats its frame.
-        start, end: part of the videos in seconds.
+        start, end: part of the sources in seconds; a fused video may hold that part alone.
+        thermal: how the infrared is to be understood, as for fusing.
         workers: threads; None for one per core.
         column: grey column kept for temporal profiles, as a part of the width; None keeps none.
     """
@@ -67,6 +69,7 @@ class ScoreOptions:
     unique: bool = False
     start: float | None = None
     end: float | None = None
+    thermal: ThermalOptions = field(default_factory=ThermalOptions)
     workers: int | None = None
     column: float | None = None
 

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -119,6 +120,7 @@ def _score(
             video={} if method in TRIVIAL else _video(curves, method, options),
             flags=flags[method],
             file=_file(plan.fused[method]) if method in plan.fused else {},
+            begins=plan.begins(method) if method in plan.fused else 0,
         )
         for method, kept in rows.items()
     ]
@@ -135,6 +137,7 @@ def _clip(
         fps=str(plan.pair.fps),
         num_frames=plan.pair.num_frames,
         files={name.replace("clean", "reference"): _file(info) for name, info in plan.infos.items()},
+        infrared=asdict(plan.thermal["ir"]),
         split=known_split(clip.name, clip.vis),
         repeats=repeated,
         rows={stream: tuple(kept) for stream, kept in sources.items()},

@@ -62,9 +62,7 @@ def _filters() -> list[tuple[Field, Field]]:
     normal = np.einsum("ayx,byx,y,x->ab", basis, basis, weights, weights)
     inverse = np.linalg.inv(normal)
     plain, slope = weights, weights * x * inverse[1, 1]
-    bend = (
-        weights * x * x * inverse[3, 3] + weights * inverse[0, 3]
-    )  # without the mean, which a yy term has too
+    bend = weights * x * x * inverse[3, 3] + weights * inverse[0, 3]  # beside what the constant takes
     twist = weights * x * inverse[5, 5]
     pairs = ((plain, slope), (slope, plain), (plain, bend), (bend, plain), (twist, weights * x))
     return [

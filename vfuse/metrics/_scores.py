@@ -45,6 +45,7 @@ class Run:
         video: values over the whole video.
         flags: metric to the number of frames on which its value was settled by definition (0/0).
         file: path and sha256 of the fused video; empty for a baseline.
+        begins: frame of the sources that its first one belongs to.
     """
 
     clip: str
@@ -54,6 +55,7 @@ class Run:
     video: Mapping[str, Value] = field(default_factory=dict[str, Value])
     flags: Mapping[str, int] = field(default_factory=dict[str, int])
     file: Mapping[str, str] = field(default_factory=dict[str, str])
+    begins: int = 0
 
     def values(self, label: str) -> list[Value]:
         """Values of one metric over the frames to which it applies."""
@@ -81,6 +83,7 @@ class Clip:
         fps: frames per second, as an exact fraction in text.
         num_frames: frames between start and end.
         files: "ir", "vis" and, where given, "reference_ir" and "reference_vis", to path and sha256.
+        infrared: how the infrared was read: its palette, polarity and range.
         split: the known data set and the part of it that the clip belongs to; empty otherwise.
         repeats: "ir" and "vis" to the frames that repeat the one before; empty when not every frame was read.
         rows: brightness and profile of "ir" and "vis" over time.
@@ -92,6 +95,7 @@ class Clip:
     fps: str
     num_frames: int
     files: Mapping[str, Mapping[str, str]]
+    infrared: Mapping[str, Any] = field(default_factory=dict[str, Any])
     split: str = ""
     repeats: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
     rows: Mapping[str, tuple[Row, ...]] = field(default_factory=dict[str, tuple[Row, ...]])
@@ -174,6 +178,7 @@ class Scores:
             "method": run.method,
             "trivial": run.trivial,
             "file": dict(run.file),
+            "begins": run.begins,
             "frames": len(run.rows),
             "means": {label: run.mean(label) for label in self.metrics},
             "undefined": {label: count for label in self.metrics if (count := run.undefined(label))},
