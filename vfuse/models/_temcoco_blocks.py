@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vfuse.models._winograd import Conv3x3
+
 SLOPE = 0.2  # of every leaky ReLU
 WINDOW = (2, 8, 8)  # frames, rows, columns
 TOKENS = 128  # in a window
@@ -73,7 +75,7 @@ class Separable(nn.Module):
         self, c_in: int, c_out: int, *, stride: int = 1, temporal: bool = True, last: bool = True
     ) -> None:
         super().__init__()
-        self.spatial = nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1)
+        self.spatial = Conv3x3(c_in, c_out, stride=stride)
         self.temporal = TemporalConv(c_out, c_out) if temporal else None
         self.last = last
 

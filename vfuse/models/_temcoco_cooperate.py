@@ -17,16 +17,16 @@ from torch import Tensor, nn
 
 from vfuse.models._deform import TAPS, deform_conv2d
 from vfuse.models._temcoco_blocks import Separable, activate, add, wide
+from vfuse.models._winograd import Conv3x3, conv3x3
 
 OFFSET_VALUES = 1 << 23  # for one neighbour, held at a time; decides how many frames go together
 
 Offsets = tuple[Tensor, ...]  # of one frame towards its first and second neighbour, each (18 * groups, h, w)
 
 
-def conv3x3(c_in: int, c_out: int) -> nn.Conv2d:
-    """A convolution with the published start: normal weights of variance 2 / (9 * c_out)."""
-    conv = nn.Conv2d(c_in, c_out, 3, padding=1)
-    nn.init.normal_(conv.weight, std=math.sqrt(2 / (TAPS * c_out)))
+def started(conv: nn.Conv2d) -> nn.Conv2d:
+    """A 3x3 convolution with the published start: normal weights of variance 2 / (9 * c_out)."""
+    nn.init.normal_(conv.weight, std=math.sqrt(2 / (TAPS * conv.out_channels)))
     return conv
 
 
@@ -40,11 +40,20 @@ def together(frames: Sequence[Tensor]) -> Tensor:
     return frames[0] if len(frames) == 1 else torch.cat(list(frames))
 
 
+def as_planes(x: Tensor) -> Tensor:
+    """Channels-last (N, C, h, w) to plane by plane; one frame as a matrix, which is transposed in blocks."""
+    n, c, h, w = x.shape
+    if n > 1:
+        return x.contiguous()
+    return x.permute(0, 2, 3, 1).reshape(h * w, c).t().contiguous().view(n, c, h, w)
+
+
 def add_doubled(planes: Tensor, small: Tensor) -> Tensor:
     """planes + double(small), both contiguous (N, C, h, w), into planes where no gradient needs it."""
     if torch.is_grad_enabled():
         return planes + double(small)
-    planes.unflatten(-2, (-1, 2)).add_(small.repeat_interleave(2, dim=-1).unsqueeze(-2))
+    for column in planes.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2)).unbind(-1):
+        column.add_(small.unsqueeze(-2))
     return planes
 
 
@@ -80,15 +89,15 @@ class Cooperate(nn.Module):
         self.reduce = nn.Conv2d(below, c, 1)
         # The first layer of each neighbour's path and, where something reads it, of the current frame's.
         paths = 3 if deformable or merge_current else 2
-        self.describe = nn.ModuleList(conv3x3(3 * c, c) for _ in range(paths))
+        self.describe = nn.ModuleList(started(Conv3x3(3 * c, c)) for _ in range(paths))
         if deformable:
-            self.pair = nn.ModuleList(conv3x3(2 * c, c) for _ in range(2))
-            self.before = nn.ModuleList(conv3x3(c, c) for _ in range(2))
-            self.offsets = nn.ModuleList(conv3x3(c, self.shifts) for _ in range(2))
+            self.pair = nn.ModuleList(started(Conv3x3(2 * c, c)) for _ in range(2))
+            self.before = nn.ModuleList(started(Conv3x3(c, c)) for _ in range(2))
+            self.offsets = nn.ModuleList(started(nn.Conv2d(c, self.shifts, 3, padding=1)) for _ in range(2))
         self.align = nn.ParameterList(torch.empty(c, group_width, 3, 3) for _ in range(2))
         for weight in self.align:
             nn.init.uniform_(weight, -1 / math.sqrt(TAPS * c), 1 / math.sqrt(TAPS * c))
-        self.merge = conv3x3((3 if merge_current else 2) * c, c)
+        self.merge = started(Conv3x3((3 if merge_current else 2) * c, c))
         self.fuse = Separable(2 * c, c, temporal=temporal)
 
     def forward(
@@ -159,7 +168,7 @@ class Cooperate(nn.Module):
     def _describe(self, feature: Tensor) -> list[Tensor]:
         """The first layer of all paths as one convolution: both neighbours', then the current frame's."""
         weight, bias = (torch.cat([getattr(c, n) for c in self.describe]) for n in ("weight", "bias"))
-        paths = activate(F.conv2d(feature, weight, bias, padding=1)).chunk(len(self.describe), dim=1)
+        paths = activate(conv3x3(feature, weight, bias)).chunk(len(self.describe), dim=1)
         return [*paths, paths[-1]] if len(paths) == 2 else list(paths)
 
     def _shifts(
@@ -174,8 +183,7 @@ class Cooperate(nn.Module):
         shifts = []
         for k, neighbour in enumerate(neighbours):
             pair = activate(self.pair[k](torch.cat([current, neighbour], dim=1)))
-            # Planes instead of channels-last: that is how the samples are placed.
-            shift = self.offsets[k](self.before[k](pair).contiguous())
+            shift = self.offsets[k](as_planes(self.before[k](pair)))  # as the samples are placed
             shifts.append(add_doubled(wide(shift), start[k]) if start else wide(shift))
         return shifts
 
