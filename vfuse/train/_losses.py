@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vfuse.train._information import conditional_entropy
+
 CHROMA_OFFSET = 128 / 255
 
 
@@ -34,6 +36,8 @@ class LossWeights:
             a pixelwise loss alone prefers soft edges wherever it is not sure where they are).
         targets: warm things must stand out from their surroundings as in the infrared (ours: they are few
             pixels, which the intensity term hardly counts).
+        information: bits a pixel of either source that the fused clip leaves unsaid (ours; a pixelwise loss
+            mixes two sources where it cannot choose, and a mixture tells less of both).
     """
 
     intensity: float = 15.0
@@ -46,6 +50,7 @@ class LossWeights:
     steadiness: float = 0.0
     sharpness: float = 0.0
     targets: float = 0.0
+    information: float = 0.0
 
 
 def fusion_losses(
@@ -77,6 +82,12 @@ def fusion_losses(
         * (variation(fused, clean_ir, steady) + variation(fused, clean_vis)),
         "steadiness": weights.steadiness * variation(brightness(fused), brightness(clean_vis)),
     }
+    if weights.information > 0:
+        told, of_ir, of_vis = (
+            ycbcr(x.flatten(0, 1))[0].unflatten(0, x.shape[:2]) for x in (fused, clean_ir, clean_vis)
+        )
+        unsaid = conditional_entropy(of_ir, told) + conditional_entropy(of_vis, told)
+        terms["information"] = weights.information * unsaid
     return {name: term for name, term in terms.items() if _weight(name, weights) > 0}
 
 

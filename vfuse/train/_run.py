@@ -109,6 +109,7 @@ class Checkpointing:
         if self._validate is not None and self._main:
             self._state.ema.eval()
             self._log.validation(self._state.step, self._validate(self._state.ema))
+        self._log.picture()
 
     def save(self) -> None:
         """Write the checkpoint; only the main process does."""

@@ -1,4 +1,4 @@
-"""What a run tells: its settings, one line a step in `log.jsonl`, and TensorBoard where installed."""
+"""What a run tells: its settings, a line a step in `log.jsonl`, their curves, TensorBoard if installed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from vfuse.errors import OutputError
 from vfuse.train._config import TrainConfig
+from vfuse.train._curves import curves, draw
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard.writer import SummaryWriter
 
-LOG, CONFIG, BOARD = "log.jsonl", "config.json", "tensorboard"
+LOG, CONFIG, CURVES, BOARD = "log.jsonl", "config.json", "curves.svg", "tensorboard"
 
 
 class RunLog:
@@ -63,6 +64,12 @@ class RunLog:
         """Figures of the averaged network on the validation clips."""
         self._line({"step": number, "validation": figures})
         self._scalars("validation", figures, number)
+
+    def picture(self) -> None:
+        """Draw the curves so far; raises OutputError."""
+        if self._active and (self._run / LOG).exists():
+            with (self._run / LOG).open(encoding="utf-8") as lines:
+                _write(self._run / CURVES, draw(curves(lines)))
 
     def _line(self, record: dict[str, Any]) -> None:
         if not self._active:
