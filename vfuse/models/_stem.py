@@ -21,10 +21,10 @@ def visible_planes(vis: Tensor, sharp: Tensor | None = None, *, fold: int) -> Te
     Args:
         sharp: (N, K, H, W) of `sharp_planes`, which come last, K * fold**2 channels more.
     """
-    planes = [F.pixel_unshuffle(detail(vis), fold), F.avg_pool2d(vis, fold)]
+    planes = [folded(detail(vis), fold), F.avg_pool2d(vis, fold).permute(0, 2, 3, 1)]
     if sharp is not None:
-        planes.append(F.pixel_unshuffle(sharp, fold))
-    return torch.cat(planes, dim=1).contiguous(memory_format=torch.channels_last)
+        planes.append(folded(sharp, fold))
+    return torch.cat(planes, dim=-1).permute(0, 3, 1, 2)
 
 
 def infrared_planes(ir: Tensor, pattern: Tensor, fold: int) -> Tensor:
@@ -33,13 +33,17 @@ def infrared_planes(ir: Tensor, pattern: Tensor, fold: int) -> Tensor:
     Args:
         pattern: (N, 1, 1, W) from `column_pattern`.
     """
-    folded = F.pixel_unshuffle(detail(ir), fold)
-    columns = (
-        (DETAIL_GAIN * pattern).unflatten(-1, (-1, fold)).transpose(1, 4).squeeze(-1)
-    )  # (N, fold, 1, W / fold)
-    columns = columns.expand(-1, -1, folded.shape[-2], -1)
-    planes = torch.cat([folded, F.avg_pool2d(ir, fold), columns], dim=1)
-    return planes.contiguous(memory_format=torch.channels_last)
+    columns = (DETAIL_GAIN * pattern).view(-1, 1, pattern.shape[-1] // fold, fold)  # (N, 1, W / fold, fold)
+    columns = columns.expand(-1, ir.shape[-2] // fold, -1, -1)
+    planes = [folded(detail(ir), fold), F.avg_pool2d(ir, fold).permute(0, 2, 3, 1), columns]
+    return torch.cat(planes, dim=-1).permute(0, 3, 1, 2)
+
+
+def folded(x: Tensor, fold: int) -> Tensor:
+    """(N, C, H, W) to (N, H / fold, W / fold, C * fold**2): pixel-unshuffle, channels last from the start."""
+    n, c, height, width = x.shape
+    cells = x.reshape(n, c, height // fold, fold, width // fold, fold).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(n, height // fold, width // fold, c * fold**2)
 
 
 def luma(rgb: Tensor) -> Tensor:
