@@ -65,7 +65,8 @@ def _look(info: VideoInfo, pair: PairPlan, fused: Mapping[str, VideoInfo], optio
     first, stop = pair.first, pair.first + pair.num_frames
     if any(video.num_frames == info.num_frames for video in fused.values()):
         first, stop = 0, info.num_frames
-    thermal = look(info, options.thermal, first=first, stop=stop)
+    known = info is pair.ir and stop - first == pair.num_frames
+    thermal = pair.thermal if known else look(info, options.thermal, first=first, stop=stop)
     for warning in thermal_warnings(thermal):
         log.warning("%s: %s", info.path, warning)
     return thermal

@@ -76,8 +76,9 @@ FILTERS = _filters()
 
 def _polynomials(pixels: Field) -> Expansion:
     terms = np.empty((5, *pixels.shape), dtype=np.float32)
-    for term, (along, down) in zip(terms, FILTERS, strict=True):
-        cv2.sepFilter2D(pixels, cv2.CV_32F, along, down, dst=term, borderType=cv2.BORDER_REPLICATE)
+    for number, (along, down) in enumerate(FILTERS):
+        plane = terms[number]
+        cv2.sepFilter2D(pixels, cv2.CV_32F, along, down, dst=plane, borderType=cv2.BORDER_REPLICATE)
     return terms
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
 
-from vfuse.metrics._shared import Floats
+from vfuse.metrics._shared import Field, Floats
 
 STRIP = 64
+
+Real = TypeVar("Real", Field, Floats)
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ def box(side: int) -> Window:
     return Window(side)
 
 
-def mean(pixels: Floats, window: Window, *, padded: bool = False) -> Floats:
+def mean(pixels: Real, window: Window, *, padded: bool = False) -> Real:
     """Windowed mean of pixels (H, W).
 
     Args:
-        pixels: float64.
+        pixels: float32 or float64, and so is the mean.
         window: of side k.
         padded: keep (H, W) by repeating edge pixels; else only windows inside, (H - k + 1, W - k + 1).
     """
@@ -49,17 +52,18 @@ def mean(pixels: Floats, window: Window, *, padded: bool = False) -> Floats:
     if window.weights is None:
         filtered = cv2.blur(pixels, (window.side, window.side), borderType=border)
     else:
-        filtered = cv2.sepFilter2D(pixels, cv2.CV_64F, window.weights, window.weights, borderType=border)
-    means = np.asarray(filtered, dtype=np.float64)
+        filtered = cv2.sepFilter2D(pixels, -1, window.weights, window.weights, borderType=border)
+    means = cast("Real", np.asarray(filtered))
     rim = window.side // 2
     return means if padded else means[rim:-rim, rim:-rim]
 
 
-def halve(pixels: Floats) -> Floats:
+def halve(pixels: Real) -> Real:
     """Mean of each 2 x 2 pixels, (H // 2, W // 2); an odd last row or column is dropped."""
     height, width = pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2
     even = pixels[:height, :width]
-    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+    pairs = even[::2] + even[1::2]
+    return cast("Real", (pairs[:, ::2] + pairs[:, 1::2]) / 4)
 
 
 def strips(height: int) -> Iterator[slice]:

@@ -54,7 +54,7 @@ def desired(sources: Sources) -> list[Desired]:
 
 
 def _desired(a: Local, b: Local) -> Desired:
-    ir, vis = local(a.pixels, BOX), local(b.pixels, BOX)
+    ir, vis = (local(image.pixels.astype(np.float64), BOX) for image in (a, b))
     boxed, gaussian = common(ir, vis, BOX).covariance, common(a, b, GAUSSIAN).covariance
     found = Desired(*(np.empty_like(boxed) for _ in range(3)))
     for rows in strips(len(boxed)):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import cv2
 import numpy as np
 
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Field, Floats, Frame, Image, Pair
-from vfuse.metrics._windows import Window, box, gaussian, halve, mean, strips
+from vfuse.metrics._windows import Real, Window, box, gaussian, halve, mean, strips
+from vfuse.metrics.correlation import total
 
 SIDE = 11
 LEVEL_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -23,17 +25,19 @@ BOX = box(7)
 
 @dataclass(frozen=True)
 class Local:
-    """Pixels of an image with their moments in each window; float32 where no difference of them is taken.
+    """Pixels of an image with their moments in each window.
 
     Attributes:
-        pixels: float64.
-        mean: float64.
-        squared_mean: its square, float32.
+        pixels: grey levels minus `level`, float32 or float64.
+        level: taken off, as no variance depends on it but rounding errors do.
+        mean: of `pixels`, likewise.
+        squared_mean: the square of the mean grey level, float32.
         variance: float32.
     """
 
-    pixels: Floats
-    mean: Floats
+    pixels: Field | Floats
+    level: int
+    mean: Field | Floats
     squared_mean: Field
     variance: Field
 
@@ -54,40 +58,53 @@ class Terms:
     structure: float
 
 
-def local(pixels: Floats, window: Window, *, padded: bool = False) -> Local:
-    """Moments in each window."""
+def local(pixels: Real, window: Window, *, level: int = 0, padded: bool = False) -> Local:
+    """Moments in each window; `level` is what was taken off the pixels."""
     average = mean(pixels, window, padded=padded)
-    squares = mean(pixels * pixels, window, padded=padded)
-    return Local(pixels, average, *_parted(average, average, squares))
+    squares = mean(cast("Real", pixels * pixels), window, padded=padded)
+    square, variance = _parted(average, average, squares, levels=(level, level))
+    return Local(pixels, level, average, square, variance)
 
 
 def common(x: Local, f: Local, window: Window, *, padded: bool = False) -> Common:
     """What two images have in common in each window."""
-    return Common(*_parted(x.mean, f.mean, mean(x.pixels * f.pixels, window, padded=padded)))
+    products = mean(cast("Floats", x.pixels * f.pixels), window, padded=padded)
+    return Common(*_parted(x.mean, f.mean, products, levels=(x.level, f.level)))
 
 
-def _parted(x: Floats, f: Floats, products: Floats) -> tuple[Field, Field]:
-    """The mean of products as the product of both means, and what is beyond it; the difference in float64."""
+def _parted(
+    x: Field | Floats, f: Field | Floats, products: Field | Floats, *, levels: tuple[int, int]
+) -> tuple[Field, Field]:
+    """The product of both mean grey levels, and what the mean of products has beyond that of its factors."""
     of_means, beyond = (np.empty(products.shape, dtype=np.float32) for _ in range(2))
     for rows in strips(len(products)):
-        part = x[rows] * f[rows]
-        of_means[rows] = part
-        np.subtract(products[rows], part, out=beyond[rows], casting="same_kind")
+        np.subtract(products[rows], x[rows] * f[rows], out=beyond[rows], casting="same_kind")
+        np.multiply(x[rows] + levels[0], f[rows] + levels[1], out=of_means[rows], casting="same_kind")
     return of_means, beyond
+
+
+def mean_level(image: Image) -> int:
+    """Mean grey level, rounded."""
+    return round(image.once(total) / image.grey.size)
+
+
+def centred(image: Image) -> Field:
+    """Grey levels minus their mean one, exact in float32."""
+    return image.grey.astype(np.float32) - image.once(mean_level)
 
 
 def finer(image: Image) -> Local:
     """Moments in an 11 x 11 Gaussian window of sigma 1.5, windows inside the image only."""
-    return local(image.values, GAUSSIAN)
+    return local(image.once(centred), GAUSSIAN, level=image.once(mean_level))
 
 
 def coarser(image: Image) -> list[Local]:
     """The same on scales 2 to 5, each the mean of 2 x 2 pixels of the one before, as far as a window fits."""
-    pixels = image.values
+    pixels = image.once(centred)
     levels: list[Local] = []
     while len(levels) < len(LEVEL_WEIGHTS) - 1 and min(pixels.shape) >= 2 * SIDE:
         pixels = halve(pixels)
-        levels.append(local(pixels, GAUSSIAN))
+        levels.append(local(pixels, GAUSSIAN, level=image.once(mean_level)))
     return levels
 
 
