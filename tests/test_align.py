@@ -8,7 +8,7 @@ import pytest
 
 from vfuse.align import fit_views, preview
 from vfuse.align._evidence import gather, peaks
-from vfuse.align._newton import climb, corner_spread, increment, parameters
+from vfuse.align._newton import climb, flattened, increment, parameters
 from vfuse.align._structure import structure, visible_area
 from vfuse.align._views import View, corners, project, resize_matrix
 from vfuse.align.fit import common_corners
@@ -96,6 +96,39 @@ def test_refinement_converges_to_the_true_motion() -> None:
     assert wrong.inliers.mean() < 0.5
 
 
+def bent(points: np.ndarray, amount: float) -> np.ndarray:
+    """Points moved outwards by `amount` times the cube of their distance, in half widths, to the centre."""
+    local = (points - (np.array([W, H]) - 1) / 2) / (W / 2)
+    return points + W / 2 * amount * local * (local**2).sum(-1, keepdims=True)
+
+
+def test_distortion_does_not_carry_the_corners_away() -> None:
+    """The homography found is the nearest one over the whole frame, not the one that suits its middle."""
+    _, vis = scene(1)
+    grid = np.stack(np.meshgrid(np.arange(W), np.arange(H)), -1).astype(np.float64)
+    vis[:20], vis[-20:] = 0.5, 0.5  # nothing to go by at the upper and the lower rim
+    places = bent(grid, -0.03).astype(np.float32)
+    inverse = 2 * grid.astype(np.float32) - places  # to first order, a tenth of a pixel off
+    moved = cv2.remap(vis, inverse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    found = refine(View.of([moved]), View.of([vis]), np.eye(3), pixels=W * H).matrix
+    nodes = grid[4::8, 4::8].reshape(-1, 2)
+    nearest, _ = cv2.findHomography(nodes, bent(nodes, -0.03), 0)
+    ends = corners((W, H))
+    assert np.linalg.norm(project(nearest, ends) - ends, axis=1).mean() > 3
+    assert np.linalg.norm(project(found, ends) - project(nearest, ends), axis=1).mean() < 0.8
+
+
+def test_a_pair_turned_upside_down_gives_the_same_geometry() -> None:
+    ir, vis = scene(11)
+    true = rig(scale=1.03, degrees=1, shift=(0.005, -0.004), tilt=0.01)
+    seen = seen_by(ir, true)
+    turn = np.array([[-1.0, 0, W - 1], [0, -1, H - 1], [0, 0, 1]])
+    turned = [View.of([np.ascontiguousarray(each[::-1, ::-1])]) for each in (seen, vis)]
+    straight = refine(View.of([seen]), View.of([vis]), np.eye(3), pixels=W * H).matrix
+    other = turn @ refine(turned[0], turned[1], np.eye(3), pixels=W * H).matrix @ turn
+    assert corner_error(other, straight, (W, H)) < 0.05
+
+
 def test_patches_find_a_shift_to_a_fraction_of_a_pixel() -> None:
     ir, vis = scene(2)
     true = rig(scale=1, degrees=0, shift=(2.4 / W, -1.3 / H))
@@ -106,7 +139,7 @@ def test_patches_find_a_shift_to_a_fraction_of_a_pixel() -> None:
 
 
 def test_a_parameter_step_and_its_homography_are_inverse() -> None:
-    step = np.array([0.01, -0.02, 0.03, 0.005, -0.01, 0.02, 0.004, -0.003])
+    step = np.array([0.01, -0.02, 0.03, 0.005, -0.01, 0.02, 0.004, -0.003, 0])
     np.testing.assert_allclose(parameters(increment(step, (W, H)), (W, H)), step, atol=1e-12)
 
 
@@ -114,12 +147,13 @@ def test_a_climb_never_ends_lower_and_knows_less_from_fewer_patches() -> None:
     ir, vis = scene(2)
     maps = (View.of([each]).structures() for each in (vis, ir))
     evidence = gather(*maps, reach=6)
-    flat = climb(evidence.only(np.zeros(len(evidence.points), bool)), np.eye(3), (W, H), start=np.zeros(8))
+    flat = climb(evidence.only(np.zeros(len(evidence.points), bool)), np.eye(3), (W, H), start=np.zeros(9))
     assert flat.nats == pytest.approx(0, abs=1e-9)
-    full = climb(evidence, np.eye(3), (W, H), start=np.zeros(8))
+    full = climb(evidence, np.eye(3), (W, H), start=np.zeros(9))
     assert full.nats > 100
-    few = climb(evidence.only(np.arange(len(evidence.points)) % 5 == 0), np.eye(3), (W, H), start=np.zeros(8))
-    assert corner_spread(few.curvature, (W, H)) > 1.3 * corner_spread(full.curvature, (W, H))
+    few = climb(evidence.only(np.arange(len(evidence.points)) % 5 == 0), np.eye(3), (W, H), start=np.zeros(9))
+    nodes = np.stack(np.meshgrid(np.arange(0, W, 8.0), np.arange(0, H, 8.0)), -1).reshape(-1, 2)
+    assert flattened(few, nodes, (W, H))[1] > 1.3 * flattened(full, nodes, (W, H))[1]
 
 
 @pytest.mark.parametrize(

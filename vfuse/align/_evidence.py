@@ -19,7 +19,8 @@ from torch import Tensor
 
 from vfuse.align._structure import Array, Structure
 
-PATCH = 24  # pixels of the level: side of a patch; the next one begins half of it further
+PATCH = 24  # pixels of the level: side of a patch
+_STRIDE = PATCH // 2  # pixels of the level: from one patch to the next
 _INDEPENDENT = 0.15  # of the map values in a patch count; found by likelihood on training pairs
 _SHARED = 0.8  # of the patches show something that both cameras see; found likewise
 _MOST = 50.0  # nats: likelihoods beyond are equally sure
@@ -66,8 +67,10 @@ def gather(vis: Sequence[Structure], ir: Sequence[Structure], *, reach: int) -> 
         ir: of the infrared frames of the same moments, warped into the visible frame.
         reach: largest shift in pixels of the level.
     """
-    maps, mask = _blocks(vis, PATCH, margin=0)
-    field, field_mask = _blocks(ir, PATCH + 2 * reach, margin=reach)
+    height, width = vis[0].mask.shape
+    left, top = ((length - PATCH) % _STRIDE // 2 for length in (width, height))  # the grid lies in the middle
+    maps, mask = _blocks(vis, PATCH, margin=0, first=(left, top))
+    field, field_mask = _blocks(ir, PATCH + 2 * reach, margin=reach, first=(left, top))
     side = PATCH + 2 * reach  # of the transform: large enough that no wanted shift wraps around
 
     def correlate(template: Tensor, over: Tensor) -> Tensor:
@@ -83,7 +86,8 @@ def gather(vis: Sequence[Structure], ir: Sequence[Structure], *, reach: int) -> 
     likelihood = -0.5 * _INDEPENDENT * len(vis) ** 0.5 * shown * torch.log1p(-r * r)
     likelihood = torch.where(shown > _SHOWN * PATCH**2, likelihood, 0.0)
     rows, columns = shown.shape[:2]
-    x, y = (np.arange(count) * (PATCH // 2) + (PATCH - 1) / 2 for count in (columns, rows))
+    middle = (PATCH - 1) / 2
+    x, y = left + np.arange(columns) * _STRIDE + middle, top + np.arange(rows) * _STRIDE + middle
     points = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float64)
     nats = _mixture(likelihood.flatten(0, 1)) / 4  # half-overlapping in both directions
     heard = (nats.amax((1, 2)) > _SAYS).numpy()
@@ -96,16 +100,18 @@ def _mixture(likelihood: Tensor) -> Tensor:
     return torch.log(1 - _SHARED + _SHARED * odds / odds.mean((1, 2), keepdim=True))
 
 
-def _blocks(structures: Sequence[Structure], side: int, *, margin: int) -> tuple[Tensor, Tensor]:
+def _blocks(
+    structures: Sequence[Structure], side: int, *, margin: int, first: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Maps (F, C, rows, columns, side, side) and masks (F, rows, columns, side, side) of all patches."""
     maps = torch.from_numpy(np.stack([each.maps for each in structures]))
     mask = torch.from_numpy(np.stack([each.mask for each in structures]))
-    return _cut(maps, side, margin), _cut(mask, side, margin)
+    return _cut(maps, side, margin, first), _cut(mask, side, margin, first)
 
 
-def _cut(planes: Tensor, side: int, margin: int) -> Tensor:
-    padded = torch.nn.functional.pad(planes, (margin,) * 4)
-    return padded.unfold(-2, side, PATCH // 2).unfold(-2, side, PATCH // 2)
+def _cut(planes: Tensor, side: int, margin: int, first: tuple[int, int]) -> Tensor:
+    padded = torch.nn.functional.pad(planes, (margin,) * 4)[..., first[1] :, first[0] :]
+    return padded.unfold(-2, side, _STRIDE).unfold(-2, side, _STRIDE)
 
 
 def peaks(evidence: Evidence, *, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

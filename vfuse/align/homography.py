@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vfuse.align._evidence import PATCH, Evidence, gather, peaks
-from vfuse.align._newton import Summit, climb, corner_spread, increment, parameters
+from vfuse.align._newton import Summit, climb, flattened, increment, parameters
+from vfuse.align._structure import Array
 from vfuse.align._views import Matrix, View, corners, project, resize_matrix
 
 COARSE, FINE = 160 * 120, 320 * 240  # pixels of the levels; finer, sensor noise hides what is shared
@@ -22,6 +23,7 @@ _FOUND = (
     0.5  # nats (a quarter of the patch's own, as it overlaps with others) of one that has found its place
 )
 _AGREES = 2.0  # pixels of the level: error of an inlier
+_NODES = 8  # pixels of the level: grid over the area in view
 _FEWEST = 8  # peaks below which no homography is sought in them
 
 
@@ -66,7 +68,8 @@ def refine(ir: View, vis: View, matrix: Matrix, *, pixels: int) -> Refined:
     The infrared is warped by what is known and every patch of the visible looks for its place around. From
     there, and from the geometry that MAGSAC++ finds in the patches' peaks, the sum of all patches' log
     likelihoods is climbed, first with widened peaks. A mild prior says what rigs are: the closer to a
-    similarity, the likelier.
+    similarity, the likelier. Distortion by the lenses is found along with it, so that the homography is the
+    nearest one over the whole area in view.
 
     Args:
         ir: infrared view.
@@ -76,12 +79,13 @@ def refine(ir: View, vis: View, matrix: Matrix, *, pixels: int) -> Refined:
     """
     level = _Level.of(ir, vis, matrix, pixels=pixels)
     basins = [level.evidence.blurred(width) for width in _BASINS]
-    starts = [np.zeros(8), *_consensus(level)]
+    starts = [np.zeros(9), *_consensus(level)]
     summit = max((_climbed(level, basins, each) for each in starts), key=lambda each: each.nats)
+    step, spread = flattened(summit, level.area, level.size)
     return Refined(
-        matrix=normalised(level.matrix @ increment(summit.step, level.size) @ np.linalg.inv(level.to_full)),
+        matrix=normalised(level.matrix @ increment(step, level.size) @ np.linalg.inv(level.to_full)),
         nats=summit.nats,
-        spread=corner_spread(summit.curvature, level.size) * level.factor,
+        spread=spread * level.factor,
         overlap=level.overlap,
     )
 
@@ -110,7 +114,8 @@ class _Level:
         size: (width, height) of the level.
         to_full: pixels of the level to pixels of the visible frame.
         factor: pixels of the visible frame for one of the level.
-        overlap: share of the level in which the infrared shows something.
+        area: (N, 2) pixels of the level, spread evenly over where the infrared shows something.
+        overlap: share of the level in which it does.
     """
 
     evidence: Evidence
@@ -118,6 +123,7 @@ class _Level:
     size: tuple[int, int]
     to_full: Matrix
     factor: float
+    area: NDArray[np.float64]
     overlap: float
 
     @classmethod
@@ -127,13 +133,23 @@ class _Level:
         seen = ir.warped(matrix @ to_full, size)
         evidence = gather(vis.resized(size).structures(), seen.structures(), reach=_REACH)
         factor = sqrt(vis.size[0] * vis.size[1] / (size[0] * size[1]))
-        return cls(evidence, matrix @ to_full, size, to_full, factor, float(np.mean(seen.masks[0])))
+        shown = seen.masks[0]
+        return cls(evidence, matrix @ to_full, size, to_full, factor, _spread(shown), float(np.mean(shown)))
 
 
 def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
     """(width, height) of the same shape with about `pixels` pixels, never enlarged."""
     factor = min(1.0, sqrt(pixels / (size[0] * size[1])))
     return max(48, round(size[0] * factor)), max(48, round(size[1] * factor))
+
+
+def _spread(mask: Array) -> NDArray[np.float64]:
+    """(N, 2) points of a grid inside a mask; of the whole grid where it is too small for a homography."""
+    y, x = np.indices(mask.shape)
+    nodes = (x % _NODES == _NODES // 2) & (y % _NODES == _NODES // 2)
+    inside = nodes & (mask > 0.5)
+    chosen = inside if inside.any(0).sum() > 2 < inside.any(1).sum() else nodes
+    return np.column_stack([x[chosen], y[chosen]]).astype(np.float64)
 
 
 def _climbed(level: _Level, basins: Sequence[Evidence], step: NDArray[np.float64]) -> Summit:
@@ -159,7 +175,8 @@ def _halves(level: _Level) -> float:
     smooth, ends = level.evidence.blurred(_BASINS[-1]), corners(level.size)
     moves: list[float] = []
     for half in (odd, ~odd):
-        step = climb(smooth.only(half), level.matrix, level.size, start=np.zeros(8)).step
+        summit = climb(smooth.only(half), level.matrix, level.size, start=np.zeros(9))
+        step, _ = flattened(summit, level.area, level.size)
         move = project(increment(step, level.size), ends) - ends
         moves.append(float(np.linalg.norm(move, axis=1).mean()))
     return max(moves)
