@@ -62,10 +62,10 @@ def plan_clip(clip: ClipFiles, options: ScoreOptions) -> Plan:
 
 def _look(info: VideoInfo, pair: PairPlan, fused: Mapping[str, VideoInfo], options: ScoreOptions) -> Thermal:
     """How an infrared source is read: judged on the frames that were fused, as for fusing them."""
-    first, stop = pair.first, pair.first + pair.num_frames
+    scored = first, stop = pair.first, pair.first + pair.num_frames
     if any(video.num_frames == info.num_frames for video in fused.values()):
         first, stop = 0, info.num_frames
-    known = info is pair.ir and stop - first == pair.num_frames
+    known = info is pair.ir and (first, stop) == scored
     thermal = pair.thermal if known else look(info, options.thermal, first=first, stop=stop)
     for warning in thermal_warnings(thermal):
         log.warning("%s: %s", info.path, warning)
