@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from vfuse.cli.main import app
 from vfuse.device import threads_of_torch
 from vfuse.io.sample import render_sample
-from vfuse.track import TrackOptions, track_videos
+from vfuse.track import Request, TrackOptions, track_videos
 from vfuse.track.mot import read_truth
 
 MOT = "{frame},{id},{left},{top},{width},{height}"
@@ -118,7 +118,7 @@ def test_frames_in_threads_are_tracked_as_one_after_the_other(street, tmp_path):
     for threads in (1, 2):
         with threads_of_torch(threads):
             out = tmp_path / f"{threads}.txt"
-            track_videos([street.ir], options=TrackOptions(detector="hog", enlarge=2.0, mot=out))
+            track_videos([street.ir], options=TrackOptions(request=Request(enlarge=2.0), mot=out))
             texts.append(out.read_text())
     assert texts[0].count("\n") > 3
     assert texts[0] == texts[1]

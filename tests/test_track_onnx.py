@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from vfuse.cli.main import app
 from vfuse.errors import UsageError, WeightsError
-from vfuse.track.detectors import load_detector
+from vfuse.track.detectors import Request, load_detector
 from vfuse.track.detectors._layouts import find_layout
 
 WIDE, HIGH = 128, 64  # of the networks' picture
@@ -172,7 +172,7 @@ def test_half_precision_and_open_sizes(tmp_path):
         {"o": free("Expand", column, free.constant([1, 7, 50], np.int64))},
         shape=(1, 3, "h", "w"),
     )
-    detector = load_detector(name, classes=NAMES)
+    detector = load_detector(name, Request(classes=NAMES))
     assert detector.size == (640, 640)
     assert len(detector(frame())) == 0
 
@@ -217,7 +217,7 @@ def test_what_cannot_be_used_is_said(tmp_path):
     with pytest.raises(UsageError, match="--classes"):
         load_detector(name)
     with pytest.raises(WeightsError, match=r"3 classes: thing \(1, 1, 64, 128\).*YOLOv8.*RF-DETR"):
-        load_detector(name, classes=NAMES)
+        load_detector(name, Request(classes=NAMES))
     graph = Graph()
     name = graph.save(tmp_path / "grey.onnx", {"o": "images"}, shape=(1, 1, 8, 8), names=NAMES)
     with pytest.raises(WeightsError, match=r"images tensor\(float\) \[1, 1, 8, 8\]"):

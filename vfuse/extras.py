@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -20,7 +21,9 @@ def need(module: str, *, what: str, extra: str) -> Any:  # noqa: ANN401 - a modu
         UsageError: it is not installed, with the line that installs it.
     """
     try:
-        return import_module(module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between packages: torchvision about torch's jit
+            return import_module(module)
     except (ImportError, RuntimeError) as error:  # torchvision built for another torch raises the latter
         package = module.partition(".")[0]
         reason = " ".join(str(error).split())[:200]

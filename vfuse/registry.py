@@ -23,7 +23,7 @@ class Completed(Named, Protocol):
 
     @property
     def argument(self) -> str:
-        """What must follow, such as "FILE"; "" for nothing."""
+        """What must follow, such as "FILE"; "[NAME]" for what may follow, "" for nothing."""
         ...
 
 
@@ -99,7 +99,7 @@ def with_argument(registry: Registry[C], name: str) -> tuple[C, str]:
     """
     kind, _, argument = name.partition(":")
     entry = registry[kind]
-    if bool(argument) != bool(entry.argument):
+    if bool(argument) != bool(entry.argument) and (argument or not entry.argument.startswith("[")):
         written = f"{kind}:{entry.argument}" if entry.argument else kind
         raise UsageError(f"{registry.kind} {name!r} is not complete", todo=f"Write it as {written}")
     return entry, argument

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from vfuse.cli import _network_options as network
 from vfuse.cli import _options as o
 from vfuse.cli._console import Console
 from vfuse.errors import InputError, UsageError
@@ -37,7 +38,8 @@ DetectorName = Annotated[
         metavar="NAME",
         autocompletion=_complete,
         help="hog: people by their outline; hot: warm upright blobs, for infrared and fused; onnx:FILE: a "
-        "YOLO-family, DETR or RF-DETR export of yours.",
+        "YOLO-family, DETR or RF-DETR export of yours; torchvision[:NAME] or rfdetr[:SIZE]: a network of "
+        "that package, trained on COCO.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -57,7 +59,16 @@ ClassNames = Annotated[
     typer.Option(
         "--classes",
         metavar="LIST|FILE",
-        help="onnx: names of its classes in order. Default: those in the file.",
+        help="onnx and --weights: names of its classes in order. Default: those in the file.",
+        rich_help_panel=WHAT,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="torchvision and rfdetr: weights of your own. Default: those for COCO, downloaded once.",
         rich_help_panel=WHAT,
     ),
 ]
@@ -132,9 +143,12 @@ def track(
     versus: Versus = None,
     detector: DetectorName = "hog",
     enlarge: Enlarge = None,
+    weights: Weights = None,
     classes: ClassNames = None,
     keep: Keep = None,
     remember: Remember = 1.0,
+    device: network.Device = "auto",
+    offline: o.Offline = False,
     gt: Gt = None,
     mot: Mot = None,
     report: Report = None,
@@ -155,7 +169,7 @@ def track(
     from vfuse.cli._track_report import write_page
     from vfuse.cli._track_table import data, table
     from vfuse.io.writer import WriteOptions
-    from vfuse.track import TrackerOptions, TrackOptions, track_videos
+    from vfuse.track import Request, TrackerOptions, TrackOptions, track_videos
     from vfuse.track.plot import check_plot, write_plot
 
     every = [*videos, *(versus or [])]
@@ -168,8 +182,9 @@ def track(
         check_plot(plot)
     options = TrackOptions(
         detector=detector,
-        enlarge=enlarge,
-        classes=_names(classes),
+        request=Request(
+            enlarge=enlarge, classes=_names(classes), weights=weights, device=device, offline=offline
+        ),
         tracker=TrackerOptions(remember=remember, keep=_names(keep)),
         truth=gt,
         mot=mot,

@@ -88,8 +88,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def check_state(state: Mapping[str, Tensor], network: nn.Module, *, where: Path, model: str) -> None:
+def check_state(
+    state: Mapping[str, Tensor],
+    network: nn.Module,
+    *,
+    where: Path,
+    model: str,
+    todo: str = "Choose the network these weights were trained for with --model (vfuse models)",
+) -> None:
     """Compare names, shapes and kinds of number with those of a network.
+
+    Args:
+        state: what a file holds.
+        network: what it is meant for.
+        where, model, todo: for the message: the file, the name of the network, what to do.
 
     Raises:
         WeightsError: they differ; the first of each kind of difference are listed.
@@ -107,7 +119,7 @@ def check_state(state: Mapping[str, Tensor], network: nn.Module, *, where: Path,
         raise WeightsError(
             f"holds the weights of another network than {model!r}: {'; '.join(filter(None, complaints))}",
             where=where,
-            todo="Choose the network these weights were trained for with --model (vfuse models)",
+            todo=todo,
         )
 
 

@@ -2,7 +2,7 @@
 
 from vfuse.track.accuracy import Accuracy, AccuracyCounter
 from vfuse.track.boxes import Detections, Tracks
-from vfuse.track.detectors import DETECTORS, load_detector
+from vfuse.track.detectors import DETECTORS, Request, load_detector
 from vfuse.track.mot import read_truth
 from vfuse.track.movement import Movement, MovementCounter
 from vfuse.track.run import TrackedVideo, TrackOptions, track_videos
@@ -15,6 +15,7 @@ __all__ = [
     "Detections",
     "Movement",
     "MovementCounter",
+    "Request",
     "TrackOptions",
     "TrackedVideo",
     "Tracker",

@@ -13,7 +13,7 @@ from vfuse.io.reader import frame_range
 from vfuse.io.writer import Sink, WriteOptions, check_output, write_video
 from vfuse.lineup import common_length, grid, names_of, side_by_side
 from vfuse.track.accuracy import Accuracy, AccuracyCounter
-from vfuse.track.detectors import Detector, load_detector
+from vfuse.track.detectors import Detector, Request, load_detector
 from vfuse.track.draw import Annotator
 from vfuse.track.mot import Truth, mot_file, read_truth
 from vfuse.track.movement import Movement, MovementCounter
@@ -30,8 +30,7 @@ class TrackOptions:
 
     Attributes:
         detector: name as of `load_detector`.
-        enlarge: how far the frames are enlarged for the detector; None for its own choice.
-        classes: names of the detector's classes in order; () for those it knows itself.
+        request: how the detector is wanted.
         tracker: settings of ByteTrack.
         truth: ground truth of all videos, in one of the forms of `read_truth`.
         mot: MOTChallenge text; a folder of NAME.txt where there are several videos.
@@ -41,8 +40,7 @@ class TrackOptions:
     """
 
     detector: str = "hog"
-    enlarge: float | None = None
-    classes: tuple[str, ...] = ()
+    request: Request = field(default_factory=Request)
     tracker: TrackerOptions = field(default_factory=TrackerOptions)
     truth: Path | None = None
     mot: Path | None = None
@@ -89,6 +87,7 @@ def track_videos(
 
     Raises:
         UsageError: an unknown detector or class, a missing package, an option that contradicts another.
+        WeightsError: the file of a detector cannot be used.
         InputError: a video or the truth cannot be read, or the truth is not of these videos.
         PairError: the videos have different lengths.
         OutputError: an output exists or cannot be written.
@@ -97,7 +96,7 @@ def track_videos(
     if not videos:
         raise UsageError("no video to track")
     _check_outputs(videos, options)
-    detector = load_detector(options.detector, enlarge=options.enlarge, classes=options.classes)
+    detector = load_detector(options.detector, options.request)
     infos = [probe(video) for video in videos]
     names = names_of(videos)
     count = common_length(infos)
