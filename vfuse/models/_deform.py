@@ -7,6 +7,7 @@ working operator is installed and wins a short race on the device in use, that o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache, partial
 from importlib import import_module
@@ -90,7 +91,10 @@ def _operator(device: str) -> Operator:
 def torchvision_operator(device: str) -> Operator | None:
     """torchvision's operator if it is installed, runs on this device and agrees with ours, else None."""
     try:
-        operator: Operator = partial(import_module("torchvision.ops").deform_conv2d, padding=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of torch about what torchvision uses
+            package = import_module("torchvision.ops")
+        operator: Operator = partial(package.deform_conv2d, padding=1)
         agrees = torch.allclose(operator(*_sample(device)), sampled_conv2d(*_sample(device)), atol=1e-4)
     except (ImportError, AttributeError, RuntimeError, NotImplementedError):
         return None  # absent, or built for another torch or without this device
