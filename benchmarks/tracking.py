@@ -22,7 +22,7 @@ from vfuse.pipeline import DEFAULT_MODEL
 from vfuse.track import TrackedVideo, TrackOptions, track_videos
 
 MARKS = {"hota": "HOTA", "recall": "recall", "precision": "precision"}
-MOMENT = 3.6  # seconds: the walker is behind the smoke
+MOMENT = 2.5  # seconds: a walker is behind the smoke
 WIDTH = 960  # of the picture
 
 
@@ -38,7 +38,7 @@ def main() -> None:
             fuse_video(sample.ir, sample.vis, fused[name], model=load_model(model, offline=True))
         videos = [fused["fused"], sample.ir, sample.vis, fused["average"]]
         print("| detector | | fused | infrared | visible | average |")
-        print("|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|", flush=True)
         for detector in args.detector or ["hot", "hog"]:
             shown = Path(folder) / f"{detector}.mp4"
             options = TrackOptions(detector=detector, truth=sample.boxes, annotated=shown)
