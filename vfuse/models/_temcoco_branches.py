@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vfuse.models._temcoco_blocks import Stack, channels_last
+from vfuse.models._temcoco_blocks import Stack, channels_last, wide
 
 
 class SemanticBranch(nn.Module):
@@ -38,7 +38,7 @@ class SemanticBranch(nn.Module):
         skip = self.up(semantic)
         if self.reshape == "published":
             skip = mix_time_into_channels(skip, frames=frames)
-        return self.after(torch.cat([skip, x], dim=1), frames=frames), semantic
+        return exactly(self.after, torch.cat([skip, x], dim=1), frames=frames), semantic
 
 
 def mix_time_into_channels(x: Tensor, *, frames: int) -> Tensor:
@@ -59,4 +59,14 @@ class VisualBranch(nn.Module):
     def forward(self, x: Tensor, *, frames: int) -> tuple[Tensor, Tensor]:
         """(Branch feature (B * T, C, h, w), visual feature (B * T, visual, h, w))."""
         visual = self.widen(x, frames=frames)
-        return self.narrow(visual, frames=frames), visual
+        return exactly(self.narrow, visual, frames=frames), visual
+
+
+def exactly(stack: Stack, x: Tensor, *, frames: int) -> Tensor:
+    """stack(x) in float32 also under autocast.
+
+    For the last layers of the branches: rounded to half precision, they alone cause 60 % of the error of the
+    whole network, and in float32 they take 5 % of its time more.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return stack(wide(x), frames=frames)
