@@ -217,6 +217,17 @@ def test_a_device_that_is_absent(folder, monkeypatch):
     refused(folder, [*plan(folder), "--device", "cuda"], 6, "CUDA")
 
 
+def test_a_name_with_a_leading_dash(folder, monkeypatch):
+    """Read as an option it is refused with the way out, which then works."""
+    monkeypatch.chdir(folder)
+    (folder / "ir.mkv").rename(folder / "-ir.mkv")
+    rest = ["vis.mkv", "-o", "out.mp4", "--model", "average"]
+    refused(folder, ["-ir.mkv", *rest], 2, "./-ir.mkv", "--")
+    assert "./" not in refused(folder, ["vis.mkv", *rest, "--nonsense"], 2, "--nonsense")
+    assert runner.invoke(app, ["fuse", "./-ir.mkv", *rest]).exit_code == 0
+    assert runner.invoke(app, ["fuse", *rest[1:], "-y", "--", "-ir.mkv", "vis.mkv"]).exit_code == 0
+
+
 def test_missing_arguments(folder):
     refused(folder, [], 2, "IR")
     refused(folder, [folder / "ir.mkv", folder / "vis.mkv"], 2, "--output", "fuse --help")

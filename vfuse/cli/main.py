@@ -69,15 +69,15 @@ class ErrorBoundary(TyperGroup):
                 raise
             code = 0
         except (Exception, KeyboardInterrupt) as error:
-            code = _explain(error)
+            code = _explain(error, sys.argv[1:] if args is None else args)
         else:
             if code == INTERRUPTED:
                 _complain("interrupted")
         sys.exit(code or 0)
 
 
-def _explain(error: BaseException) -> int:
-    """Say in one line what went wrong; the exit code."""
+def _explain(error: BaseException, args: Sequence[str]) -> int:
+    """Say in one line what went wrong with the command of these arguments; the exit code."""
     if os.environ.get("VFUSE_DEBUG") or logging.getLogger("vfuse").isEnabledFor(logging.DEBUG):
         traceback.print_exception(error)
     match error:
@@ -86,7 +86,8 @@ def _explain(error: BaseException) -> int:
             return error.exit_code
         case typer.TyperException():
             if message := error.format_message():  # empty where the help was shown instead
-                _complain(f"{message} ({_command_of(error)} --help lists what there is)")
+                hint = _dashed_file(error, args) or f"{_command_of(error)} --help lists what there is"
+                _complain(f"{message} ({hint})")
             return error.exit_code
         case KeyboardInterrupt() | typer.Abort():
             _complain("interrupted")
@@ -113,6 +114,15 @@ def _is_windowed_opencv(error: ImportError) -> bool:
     """Whether OpenCV itself is there but a shared library of the system is not."""
     files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
     return "shared object" in str(error) and any(Path(file).parent.name == "cv2" for file in files)
+
+
+def _dashed_file(error: typer.TyperException, args: Sequence[str]) -> str:
+    """What to do when the option that does not exist looks like the name of a file; otherwise nothing."""
+    option = getattr(error, "option_name", None)
+    for arg in args if option else ():
+        if arg.startswith(str(option)) and "=" not in arg and (Path(arg).suffix or Path(arg).exists()):
+            return f"if {arg} is a file, write ./{arg}, or put -- before all files and options before that"
+    return ""
 
 
 def _command_of(error: typer.TyperException) -> str:
