@@ -308,8 +308,8 @@ def test_rounded_kernels_keep_their_sums() -> None:
     kept, plain = keep_sums(kernels), kernels.bfloat16().float()
     assert torch.equal(kept, kept.bfloat16().float())
     assert (kept - kernels).abs().max() < 0.006  # twice the last digit of 0.5
-    off = [(rounded - kernels).sum((2, 3, 4)).abs().max() for rounded in (kept, plain)]
-    assert off[0] < 2e-4 < 1e-3 < off[1]
+    off = [(rounded - kernels).sum((3, 4)).abs().max() for rounded in (kept, plain)]  # of every frame
+    assert off[0] < 6e-4 < 3e-3 < off[1]
 
 
 @pytest.mark.parametrize("config", [None, SMALL], ids=["videofusion", "videofusion-s"])

@@ -17,12 +17,25 @@ from torch import Tensor, nn
 
 from vfuse.models._bands import Assembled, Band, bands, locally
 
+FEW = 32  # channels, up to which layer norm is quicker in steps
+PIECE = 2048  # pixels, of which a product of q and k in half precision is rounded once
+
 
 class ChannelNorm(nn.LayerNorm):
     """Layer norm over the channels of every pixel, (N, C, h, w) -> (N, C, h, w)."""
 
-    def forward(self, x: Tensor) -> Tensor:  # a view both ways when x is channels-last
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = x.permute(0, 2, 3, 1)  # a view, as is the way back, when x is channels-last
+        plain = x.device.type == "cpu" and not torch.is_grad_enabled()
+        y = self.in_steps(pixels) if plain and x.shape[1] <= FEW else super().forward(pixels)
+        return y.permute(0, 3, 1, 2)
+
+    def in_steps(self, pixels: Tensor) -> Tensor:
+        """The same of (..., C), float32 at least: torch's own takes half as long again over few channels."""
+        pixels = full(pixels)
+        y = pixels - pixels.mean(-1, keepdim=True)
+        variance = torch.linalg.vector_norm(y, dim=-1, keepdim=True).square_().div_(y.shape[-1])
+        return y.mul_(variance.add_(self.eps).rsqrt_()).mul_(self.weight).add_(self.bias)
 
 
 class Pointwise(nn.Conv2d):
@@ -64,9 +77,15 @@ def correlate(q: Tensor, k: Tensor) -> Tensor:
         # One product over all channels, of which the heads are the diagonal blocks: faster than a strided
         # product per head, although it computes more.
         alone = len(q) == 1  # one product reads q as it lies, a batch of them copies it first
-        gram = (q[0].t() @ k[0])[None] if alone else torch.bmm(q.transpose(1, 2), k)
+        gram = _product(q[0], k[0])[None] if alone else torch.bmm(q.transpose(1, 2), k)
         norms = (z.square().sum(1, keepdim=True, dtype=precise) for z in (q, k))
         return torch.cat([gram.to(precise), *norms], dim=1)
+
+
+def _product(q: Tensor, k: Tensor) -> Tensor:
+    """q^T k, (C, C) float32 at least; in half precision by pieces, since each product comes out rounded."""
+    pieces = [z.split(PIECE) if full(z) is not z else (z,) for z in (q, k)]
+    return torch.stack([full(one.t() @ two) for one, two in zip(*pieces, strict=True)]).sum(0)
 
 
 def attention_map(correlation: Tensor, temperature: Tensor) -> Tensor:
@@ -198,8 +217,9 @@ class FeedForward(nn.Module):
         self.dwconv = depthwise(2 * channels)
         self.project_out = Pointwise(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        a, gate = self.dwconv(self.project_in(x)).chunk(2, dim=1)
+    def forward(self, x: Tensor, band: Band) -> Tensor:
+        """What belongs to the band of x, which has its neighbouring rows too."""
+        a, gate = band.crop(self.dwconv(self.project_in(x))).chunk(2, dim=1)
         a = a.contiguous(memory_format=torch.channels_last)  # gelu crawls over a strided half
         return self.project_out(F.gelu(a) * gate)
 
@@ -218,14 +238,19 @@ class Block(nn.Module):
         out = Assembled(x)
         for band in bands(x):
             y = mixed(band, x, v, matrix)
-            out.put(band, band.crop(y + self.ffn(self.norm2(y))))
+            added = self.ffn(self.norm2(y), band).to(y.dtype)
+            out.put(band, added.add_(band.crop(y)))
         return out.value
 
 
 def mixed(band: Band, x: Tensor, v: Tensor, matrix: Tensor) -> Tensor:
     """x + v @ matrix in a band and its neighbouring rows."""
     x, v = (band.around(z).permute(0, 2, 3, 1) for z in (x, v))  # (n, rows, w, C)
-    y = torch.baddbmm(x.flatten(1, 2), v.flatten(1, 2), matrix[band.frames].to(v.dtype))
+    matrix = matrix[band.frames].to(v.dtype)
+    if x.dtype == v.dtype:
+        y = torch.baddbmm(x.flatten(1, 2), v.flatten(1, 2), matrix)
+    else:  # under autocast x stays as exact as it came
+        y = torch.bmm(v.flatten(1, 2), matrix).to(x.dtype).add_(x.flatten(1, 2))
     return y.view_as(x).permute(0, 3, 1, 2)
 
 

@@ -70,7 +70,7 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(F.leaky_relu_(self.conv1(x), 0.1))
-        return y.add_(x) if y.dtype == x.dtype else x + y  # under autocast x stays as exact as it came
+        return y.to(x.dtype).add_(x)  # under autocast x stays as exact as it came
 
 
 class Down(nn.Module):

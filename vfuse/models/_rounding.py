@@ -39,11 +39,14 @@ def round_kernels(network: PartlyExact) -> None:
 
 
 def keep_sums(kernels: Tensor) -> Tensor:
-    """Kernels (c_out, c_in, ...) with bfloat16 values, in the dtype they had.
+    """Kernels (c_out, c_in, [t,] h, w) with bfloat16 values, in the dtype they had.
 
     The taps of a kernel are rounded from the largest to the smallest; the sum is off by no more than half the
-    last digit of the smallest.
+    last digit of the smallest. A kernel over time keeps the sum of every one of its frames, since at the ends
+    of a clip one of them meets nothing.
     """
+    if kernels.ndim == 5:
+        return keep_sums(kernels.flatten(1, 2)).view_as(kernels)
     taps = kernels.flatten(2)
     order = taps.abs().argsort(dim=-1, descending=True)
     left = taps.new_zeros(taps.shape[:2])

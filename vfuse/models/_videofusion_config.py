@@ -20,8 +20,8 @@ class Config:
         decoder_blocks: self-attention blocks in each decoder.
         residual: read detail and mean folded into channels (`_stem`), and predict corrections to the inputs
             and a blending weight instead of the images themselves.
-        precise: compute the encoder, but for its residual blocks, in float32 whatever the precision of the
-            rest: its errors, most of all those of rounded weights, reach all outputs through attention maps.
+        precise: keep the features between blocks in float32 whatever the precision of the products, and
+            compute CmDRM and CMGF in float32: their errors reach all outputs through attention maps.
         unshuffle: factor of the folding in a residual network; "full scale" is then 1/unshuffle.
         sharpen: a residual network also reads, and weighs pixel by pixel, what an inverse of blur would bring
             back (`_sharpen`).

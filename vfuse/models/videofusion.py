@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, in_float32
+from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, full, in_float32
 from vfuse.models._bands import framewise, locally
 from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
 from vfuse.models._gates import Contribution, Unmix
@@ -82,9 +82,8 @@ class Encoder(nn.Module):
         self.res = nn.Sequential(*(ResBlock(c_out) for _ in range(res_blocks)))
 
     def forward(self, x: Tensor, *, frames: int) -> Tensor:
-        with in_float32(x, when=self.precise):
-            x = self.conv3d(x, frames=frames)
-        return framewise(self.res, x)
+        x = self.conv3d(x, frames=frames)
+        return framewise(self.res, full(x) if self.precise else x)
 
 
 class Scale(nn.Module):
@@ -112,18 +111,21 @@ class Scale(nn.Module):
     def forward(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
         """(features of ir, of vis, fused feature) of this scale, each (N, C, h, w)."""
         ir, vis = self.encode_ir(ir, frames=frames), self.encode_vis(vis, frames=frames)
+        if self.reinforce_ir is not None:
+            ir, vis = framewise(self._reinforce, ir, vis)
+        return ir, vis, framewise(self._fuse, ir, vis)
+
+    def _reinforce(self, ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.reinforce_ir is not None
+        assert self.reinforce_vis is not None
         with in_float32(ir, when=self.precise):
-            if self.reinforce_ir is not None and self.reinforce_vis is not None:
-                ir, vis = self.reinforce_ir(ir, vis), self.reinforce_vis(vis, ir)
+            return self.reinforce_ir(ir, vis), self.reinforce_vis(vis, ir)
+
+    def _fuse(self, ir: Tensor, vis: Tensor) -> Tensor:
+        with in_float32(ir, when=self.precise):
             complete = ir + vis
             fused = complete if self.cmgf is None else self.cmgf(complete, ir, vis)
-        return ir, vis, self.enhance(fused)
-
-    def exact(self) -> list[nn.Module]:
-        """The modules that `precise` keeps in float32."""
-        attention = (self.reinforce_ir, self.reinforce_vis, self.cmgf)
-        encode = (self.encode_ir.conv3d, self.encode_vis.conv3d)
-        return [*encode, *(part for part in attention if part is not None)]
+        return self.enhance(fused)
 
 
 class VideoFusion(nn.Module):
@@ -169,9 +171,7 @@ class VideoFusion(nn.Module):
     def exact(self) -> Iterator[nn.Module]:
         """The modules that compute in float32 whatever the precision, see `Config.precise`."""
         if self.config.precise:
-            yield from (*self.down_ir, *self.down_vis)
-            for scale in self.scales:
-                yield from scale.exact() if isinstance(scale, Scale) else ()
+            yield from (module for module in self.scales.modules() if isinstance(module, CmDRM | CrossBlock))
 
     def forward(self, ir: Tensor, vis: Tensor, *, streams: Collection[str] = Output._fields) -> Output:
         frames, (height, width) = vis.shape[1], vis.shape[-2:]
@@ -189,14 +189,13 @@ class VideoFusion(nn.Module):
         fused, first = [], (ir, vis)
         for s, scale in enumerate(self.scales):
             if s > 0:
-                with in_float32(ir, when=self.config.precise):
-                    ir, vis = framewise(self.down_ir[s - 1], ir), framewise(self.down_vis[s - 1], vis)
+                ir, vis = framewise(self.down_ir[s - 1], ir), framewise(self.down_vis[s - 1], vis)
             ir, vis, z = scale(ir, vis, frames=frames)
             first = (ir, vis) if s == 0 else first
             fused.append(z)
         z = self.bicam[2](fused.pop(), frames=frames)
         for s in (1, 0):
-            z = self.bicam[s](framewise(self.up[s], z).add_(fused.pop()), frames=frames)
+            z = self.bicam[s](fused.pop().add_(framewise(self.up[s], z)), frames=frames)
         return z, *first
 
     def _fold(self, clip: Tensor) -> Tensor:
