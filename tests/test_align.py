@@ -9,7 +9,7 @@ import pytest
 from vfuse.align import fit_views, preview
 from vfuse.align._evidence import gather, peaks
 from vfuse.align._newton import climb, flattened, increment, parameters
-from vfuse.align._structure import structure, visible_area
+from vfuse.align._structure import Array, structure, visible_area
 from vfuse.align._views import View, corners, project, resize_matrix
 from vfuse.align.fit import common_corners
 from vfuse.align.homography import examine, refine
@@ -108,8 +108,9 @@ def test_distortion_does_not_carry_the_corners_away() -> None:
     grid = np.stack(np.meshgrid(np.arange(W), np.arange(H)), -1).astype(np.float64)
     vis[:20], vis[-20:] = 0.5, 0.5  # nothing to go by at the upper and the lower rim
     places = bent(grid, -0.03).astype(np.float32)
-    inverse = 2 * grid.astype(np.float32) - places  # to first order, a tenth of a pixel off
-    moved = cv2.remap(vis, inverse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inverse: Array = 2 * grid.astype(np.float32) - places  # to first order, a tenth of a pixel off
+    x, y = inverse[..., 0], inverse[..., 1]
+    moved: Array = cv2.remap(vis, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     found = refine(View.of([moved]), View.of([vis]), np.eye(3), pixels=W * H).matrix
     nodes = grid[4::8, 4::8].reshape(-1, 2)
     nearest, _ = cv2.findHomography(nodes, bent(nodes, -0.03), 0)

@@ -145,7 +145,8 @@ def level_size(size: tuple[int, int], pixels: int) -> tuple[int, int]:
 
 def _spread(mask: Array) -> NDArray[np.float64]:
     """(N, 2) points of a grid inside a mask; of the whole grid where it is too small for a homography."""
-    y, x = np.indices(mask.shape)
+    grid: Array = np.indices(mask.shape)
+    y, x = grid[0], grid[1]
     nodes = (x % _NODES == _NODES // 2) & (y % _NODES == _NODES // 2)
     inside = nodes & (mask > 0.5)
     chosen = inside if inside.any(0).sum() > 2 < inside.any(1).sum() else nodes
