@@ -19,12 +19,22 @@ def conv3x3(c_in: int, c_out: int, *, bias: bool = False) -> nn.Conv2d:
 
 
 class TemporalConv(nn.Conv3d):
-    """3x3x3 convolution, zero padding, on (B * T, C, h, w)."""
+    """3x3x3 convolution, zero padding, on (B * T, C, h, w).
 
-    def __init__(self, c_in: int, c_out: int) -> None:
-        super().__init__(c_in, c_out, 3, padding=1)
+    The last `still` channels of the input are seen in the frame itself only, through 3x3 pixels.
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, still: int = 0) -> None:
+        super().__init__(c_in - still, c_out, 3, padding=1)
+        self.still = conv3x3(still, c_out) if still else None
 
     def forward(self, x: Tensor, *, frames: int) -> Tensor:
+        if self.still is None:
+            return self._over_time(x, frames)
+        moving, still = x.tensor_split([self.in_channels], dim=1)
+        return self._over_time(moving, frames).add_(self.still(still))
+
+    def _over_time(self, x: Tensor, frames: int) -> Tensor:
         if frames == 1:  # only the middle of the kernel meets a frame
             return F.conv2d(x, self.weight[:, :, 1], self.bias, padding=1)
         if x.shape[0] == frames and frames * x.shape[1] * x.shape[2] <= SLOW_VOLUME:
@@ -45,8 +55,11 @@ class TemporalConv(nn.Conv3d):
 class Conv3D(nn.ModuleList):
     """The paper's Conv3D: temporal convolutions with a leaky ReLU (0.2) between them, none at the end."""
 
-    def __init__(self, c_in: int, c_out: int, depth: int) -> None:
-        super().__init__(TemporalConv(c_in if i == 0 else c_out, c_out) for i in range(depth))
+    def __init__(self, c_in: int, c_out: int, depth: int, *, still: int = 0) -> None:
+        """still: of the c_in channels, how many (the last) are seen in the frame itself only."""
+        super().__init__(
+            TemporalConv(c_in if i == 0 else c_out, c_out, still=0 if i else still) for i in range(depth)
+        )
 
     def forward(self, x: Tensor, *, frames: int) -> Tensor:
         for i, conv in enumerate(self):

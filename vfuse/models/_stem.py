@@ -46,6 +46,16 @@ def folded(x: Tensor, fold: int) -> Tensor:
     return cells.reshape(n, height // fold, width // fold, c * fold**2)
 
 
+def unfolded(x: Tensor, fold: int) -> Tensor:
+    """(N, C * fold**2, h, w), channels last, to (N, C, h * fold, w * fold) plane by plane: pixel-shuffle.
+
+    Torch's own leaves channels last, which makes everything that is done with planes after it slow.
+    """
+    n, _, height, width = x.shape
+    cells = x.permute(0, 2, 3, 1).reshape(n, height, width, -1, fold, fold).permute(0, 3, 1, 4, 2, 5)
+    return cells.reshape(n, -1, height * fold, width * fold)
+
+
 def luma(rgb: Tensor) -> Tensor:
     """(N, 3, h, w) to (N, 1, h, w), BT.601."""
     return (rgb * rgb.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)

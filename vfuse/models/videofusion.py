@@ -19,30 +19,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock, full, in_float32
+from vfuse.models._attention import BiCAM, CrossBlock, Pointwise, SelfBlock
 from vfuse.models._bands import framewise, locally
-from vfuse.models._blocks import Conv3D, Down, ResBlock, Up, conv3x3
-from vfuse.models._gates import Contribution, Unmix
+from vfuse.models._blocks import Down, Up, conv3x3
+from vfuse.models._gates import Unmix
 from vfuse.models._images import blend, squash
 from vfuse.models._registry import MODELS, ModelEntry, Output
 from vfuse.models._sharpen import GAINS, UNIT, sharp_planes
-from vfuse.models._stem import column_pattern, infrared_planes, visible_planes
+from vfuse.models._stem import column_pattern, infrared_planes, unfolded, visible_planes
 from vfuse.models._videofusion_config import SMALL, Config
 from vfuse.models._videofusion_published import convert_published
+from vfuse.models._videofusion_scale import CmDRM, Scale
 
 __all__ = ["SMALL", "Config", "VideoFusion", "convert_published"]
-
-
-class CmDRM(nn.Module):
-    """Cross-modal differential reinforcement: attend to what the other modality has and this one lacks."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.cross = CrossBlock(channels, heads)
-        self.contribution = Contribution(channels)
-
-    def forward(self, main: Tensor, other: Tensor) -> Tensor:
-        return self.contribution(self.cross(main, other - main), main)
 
 
 class Decoder(nn.Module):
@@ -72,62 +61,6 @@ class Decoder(nn.Module):
         return self.conv2(F.leaky_relu_(y, 0.2))
 
 
-class Encoder(nn.Module):
-    """One scale of one modality: Conv3D over time, then residual blocks."""
-
-    def __init__(self, c_in: int, c_out: int, *, conv3d: int, res_blocks: int, precise: bool) -> None:
-        super().__init__()
-        self.precise = precise
-        self.conv3d = Conv3D(c_in, c_out, conv3d)
-        self.res = nn.Sequential(*(ResBlock(c_out) for _ in range(res_blocks)))
-
-    def forward(self, x: Tensor, *, frames: int) -> Tensor:
-        x = self.conv3d(x, frames=frames)
-        return framewise(self.res, full(x) if self.precise else x)
-
-
-class Scale(nn.Module):
-    """What one scale does before decoding: encode both modalities, reinforce them, fuse them."""
-
-    def __init__(self, config: Config, scale: int, c_in: tuple[int, int]) -> None:
-        super().__init__()
-        c, heads = config.channels[scale], config.heads[scale]
-        self.encode_ir, self.encode_vis = (
-            Encoder(
-                size,
-                c,
-                conv3d=config.conv3d[scale],
-                res_blocks=config.res_blocks[scale],
-                precise=config.precise,
-            )
-            for size in c_in
-        )
-        self.reinforce_ir = CmDRM(c, heads) if scale > 0 else None
-        self.reinforce_vis = CmDRM(c, heads) if scale > 0 else None
-        self.cmgf = CrossBlock(c, heads) if config.fuse[scale] else None
-        self.precise = config.precise
-        self.enhance = nn.Sequential(*(SelfBlock(c, heads) for _ in range((*config.enhance, 0)[scale])))
-
-    def forward(self, ir: Tensor, vis: Tensor, *, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-        """(features of ir, of vis, fused feature) of this scale, each (N, C, h, w)."""
-        ir, vis = self.encode_ir(ir, frames=frames), self.encode_vis(vis, frames=frames)
-        if self.reinforce_ir is not None:
-            ir, vis = framewise(self._reinforce, ir, vis)
-        return ir, vis, framewise(self._fuse, ir, vis)
-
-    def _reinforce(self, ir: Tensor, vis: Tensor) -> tuple[Tensor, Tensor]:
-        assert self.reinforce_ir is not None
-        assert self.reinforce_vis is not None
-        with in_float32(ir, when=self.precise):
-            return self.reinforce_ir(ir, vis), self.reinforce_vis(vis, ir)
-
-    def _fuse(self, ir: Tensor, vis: Tensor) -> Tensor:
-        with in_float32(ir, when=self.precise):
-            complete = ir + vis
-            fused = complete if self.cmgf is None else self.cmgf(complete, ir, vis)
-        return self.enhance(fused)
-
-
 class VideoFusion(nn.Module):
     """The whole network: three encoder scales, BiCAM on the way up, three decoders.
 
@@ -143,7 +76,10 @@ class VideoFusion(nn.Module):
         c, heads, fold = config.channels, config.heads, config.unshuffle**2
         sharp = len(GAINS) if config.sharpen else 0
         stem = (fold + 1 + config.unshuffle, (3 + sharp) * fold + 3) if config.residual else (3, 3)
-        self.scales = nn.ModuleList(Scale(config, s, stem if s == 0 else (c[s], c[s])) for s in range(3))
+        self.scales = nn.ModuleList(
+            Scale(config, 0, stem, still=sharp * fold) if s == 0 else Scale(config, s, (c[s], c[s]))
+            for s in range(3)
+        )
         self.down_ir = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
         self.down_vis = nn.ModuleList(Down(c[s], c[s + 1]) for s in range(2))
         self.up = nn.ModuleList(Up(c[s + 1], c[s]) for s in range(2))
@@ -251,7 +187,7 @@ class VideoFusion(nn.Module):
         return tuple(made[name] for name in streams)
 
     def _shuffle(self, x: Tensor) -> Tensor:
-        return x if self.config.unshuffle == 1 else F.pixel_shuffle(x, self.config.unshuffle)
+        return x if self.config.unshuffle == 1 else unfolded(x.float(), self.config.unshuffle)
 
     def _add_to_inputs(
         self, planes: dict[str, Tensor], ir: Tensor, vis: Tensor, sharp: Tensor | None
@@ -286,8 +222,8 @@ MODELS.add(
     ModelEntry(
         name="videofusion-s",
         build=partial(VideoFusion, SMALL),
-        params=2_227_646,
-        window=16,
+        params=2_172_350,
+        window=24,
         overlap=2,
         multiple_of=16,
         min_size=16,

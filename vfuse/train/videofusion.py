@@ -32,7 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from vfuse.models import MODELS, Output
-from vfuse.models.videofusion import Scale, VideoFusion
+from vfuse.models._videofusion_scale import Scale
+from vfuse.models.videofusion import VideoFusion
 from vfuse.train._clips import Batch
 from vfuse.train._config import Network, Optim, Sampling, TrainConfig
 from vfuse.train._degrade import Ranges
