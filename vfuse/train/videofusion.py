@@ -10,10 +10,11 @@
 | gradient norm       | not stated          | 0.01                     | 20                          |
 | intensity loss      | 15                  | 15                       | 40                          |
 | gradient loss       | 1                   | 1                        | 10: sharper fused frames    |
-| variation loss      | 100                 | 10                       | 135                         |
+| variation loss      | 100                 | 10                       | 150                         |
 | fidelity loss       | 10                  | 10                       | 25                          |
-| steadiness, sharpness, targets | absent   | absent                   | 200, 0.5, 11: see `_losses` |
-| SSIM, second intens.| absent              | 1, 1                     | 9, 1                        |
+| steadiness, sharpness, targets | absent   | absent                   | 200, 0.5, 8: see `_losses`  |
+| information         | absent              | absent                   | 3: see `_information`       |
+| SSIM, second intens.| absent              | 1, 1                     | 13, 1                       |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
 | flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
 
@@ -89,12 +90,13 @@ DEFAULT = TrainConfig(
     loss=LossWeights(
         intensity=40.0,
         gradient=10.0,
-        ssim=9.0,
+        ssim=13.0,
         fidelity=25.0,
-        variation=135.0,
+        variation=150.0,
         steadiness=200.0,
         sharpness=0.5,
-        targets=11.0,
+        targets=8.0,
+        information=3.0,
     ),
 )
 
