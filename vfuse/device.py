@@ -9,7 +9,7 @@ from difflib import get_close_matches
 
 import torch
 
-from vfuse.errors import DeviceError, UsageError
+from vfuse.errors import DeviceError, UsageError, did_you_mean
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -24,8 +24,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     """
     kind, _, number = name.partition(":")
     if kind not in DEVICES or (number and (kind != "cuda" or not number.isdecimal())):
-        close = get_close_matches(name, DEVICES, n=1)
-        suggestion = f"Did you mean {close[0]!r}? " if close else ""
+        suggestion = did_you_mean(name, DEVICES)
         raise UsageError(f"unknown device {name!r}", todo=f"{suggestion}Known: {', '.join(DEVICES)}, cuda:N")
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

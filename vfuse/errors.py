@@ -6,6 +6,8 @@ anything else that escapes is a bug (exit code 1).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from os import PathLike, fspath
 from typing import ClassVar
 
@@ -70,3 +72,9 @@ class BatchError(VfuseError):
     """A batch finished, but some of its items failed."""
 
     exit_code = 8
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """How advice on a name that does not exist begins: with a guess at what was meant, or nothing."""
+    close = get_close_matches(name, list(known), n=1)
+    return f"Did you mean {close[0]!r}? " if close else ""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Generic, Protocol, TypeVar
 
-from vfuse.errors import UsageError
+from vfuse.errors import UsageError, did_you_mean
 
 
 class Named(Protocol):
@@ -77,9 +76,7 @@ class Registry(Generic[E]):
         return list(self._entries)
 
     def _suggestion(self, name: str) -> str:
-        close = get_close_matches(name, self._entries, n=1)
-        known = f"Known: {', '.join(self._entries)}"
-        return f"Did you mean {close[0]!r}? {known}" if close else known
+        return f"{did_you_mean(name, self._entries)}Known: {', '.join(self._entries)}"
 
     def _discover(self) -> None:
         if self._discovered or self._package is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from vfuse.errors import UsageError
+from vfuse.errors import UsageError, did_you_mean
 from vfuse.metrics import Features, Flow
 from vfuse.metrics._flow import DIS
 from vfuse.metrics._shared import Bytes, Field, Floats
@@ -57,8 +56,7 @@ def _known(name: str, *, gives: Literal["flow", "features"], builtin: tuple[str,
     able = [entry.name for entry in INSTRUMENTS if entry.gives == gives]
     if name not in able:
         known = (*builtin, *able)
-        close = get_close_matches(name, known, n=1)
-        guess = f"Did you mean {close[0]!r}? " if close else ""
+        guess = did_you_mean(name, known)
         raise UsageError(f"unknown {gives} network {name!r}", todo=f"{guess}Known: {', '.join(known)}")
     return INSTRUMENTS[name]
 

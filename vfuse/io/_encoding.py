@@ -13,7 +13,7 @@ from pathlib import Path
 import av
 import ffmpeg
 
-from vfuse.errors import UsageError
+from vfuse.errors import UsageError, did_you_mean
 from vfuse.io.ffmpeg import complaint, encoders, pixel_formats
 
 MUXERS = {
@@ -173,8 +173,7 @@ def _pixel_format(wanted: str | None, codec: str, *, odd: bool) -> str:
         first = _RGB_FIRST if codec in _LOSSLESS else _ODD_FIRST if odd else _EVEN_FIRST
         return next((name for name in first if name in known), known[0] if known else first[0])
     if known and wanted not in known:
-        close = get_close_matches(wanted, known, n=1)
-        meant = f"Did you mean {close[0]!r}? " if close else ""
+        meant = did_you_mean(wanted, known)
         raise UsageError(f"{codec} has no pixel format {wanted!r}", todo=f"{meant}Known: {', '.join(known)}")
     is_deep(wanted)
     return wanted

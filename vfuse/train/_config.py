@@ -6,9 +6,8 @@ import json
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from difflib import get_close_matches
 
-from vfuse.errors import UsageError
+from vfuse.errors import UsageError, did_you_mean
 from vfuse.train._degrade import Ranges
 from vfuse.train._losses import LossWeights
 from vfuse.train._temcoco_losses import LossWeights as TemCoCoWeights
@@ -153,8 +152,7 @@ def _assign(record: typing.Any, path: list[str], text: str, *, shown: str) -> ty
     known = typing.get_type_hints(type(record))
     name, *rest = path
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
+        hint = did_you_mean(name, known)
         raise UsageError(f"unknown setting {shown!r}", todo=f"{hint}Known here: {', '.join(known)}")
     value = getattr(record, name)
     if is_dataclass(value) != bool(rest):

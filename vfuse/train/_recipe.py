@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
 
-from vfuse.errors import UsageError
+from vfuse.errors import UsageError, did_you_mean
 from vfuse.models import MODELS
 from vfuse.registry import Registry
 from vfuse.train._clips import Batch
@@ -53,8 +52,7 @@ class Recipe:
             UsageError: there is none; with a suggestion.
         """
         if name not in self.presets:
-            close = get_close_matches(name, self.presets, n=1)
-            hint = f"Did you mean {close[0]!r}? " if close else ""
+            hint = did_you_mean(name, self.presets)
             known = f"Known: {', '.join(self.presets)}"
             raise UsageError(f"{self.name} has no preset {name!r}", todo=hint + known)
         return self.presets[name]

@@ -10,14 +10,13 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
 
 from vfuse.device import resolve_device
 from vfuse.download import is_offline
-from vfuse.errors import UsageError, WeightsError
+from vfuse.errors import UsageError, WeightsError, did_you_mean
 from vfuse.extras import need
 from vfuse.track.boxes import Detections, Pixels
 from vfuse.track.detectors._places import Places
@@ -62,8 +61,7 @@ def build(request: Request) -> RfdetrDetector:
     device = str(resolve_device(request.device))
     size = request.argument
     if size and size not in _SIZES:
-        close = get_close_matches(size, _SIZES, n=1)
-        guess = f"Did you mean {close[0]!r}? " if close else ""
+        guess = did_you_mean(size, _SIZES)
         raise UsageError(f"rfdetr has no size {size!r}", todo=f"{guess}Known: {', '.join(_SIZES)}")
     package = need("rfdetr", what="the detector rfdetr", extra="rfdetr")
     getLogger("rf-detr").setLevel(ERROR)  # it would write among the results

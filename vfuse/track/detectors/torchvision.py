@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ from torch import nn
 
 from vfuse.device import resolve_device
 from vfuse.download import Digest, fetch
-from vfuse.errors import UsageError, WeightsError
+from vfuse.errors import UsageError, WeightsError, did_you_mean
 from vfuse.extras import need
 from vfuse.models._convert import read_checkpoint
 from vfuse.models._load import check_state, read_tensors
@@ -66,8 +65,7 @@ def build(request: Request) -> TorchvisionDetector:
     models = need("torchvision.models", what="the detector torchvision", extra="torchvision")
     name = request.argument or _DEFAULT
     if name not in (known := models.list_models(module=models.detection)):
-        close = get_close_matches(name, known, n=1)
-        guess = f"Did you mean {close[0]!r}? " if close else ""
+        guess = did_you_mean(name, known)
         raise UsageError(
             f"torchvision has no detector {name!r}", todo=f"{guess}It has: {', '.join(sorted(known))}"
         )
