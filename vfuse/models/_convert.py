@@ -75,7 +75,7 @@ def _destination(name: str, *, overwrite: bool) -> tuple[ModelEntry, str]:
 
 
 def _require_blob(source: Path, git: GitFile, model: str) -> None:
-    _require_file(source)
+    require_file(source)
     found = Digest.of(source, "git blob").value
     if found != git.blob:
         raise WeightsError(
@@ -85,7 +85,8 @@ def _require_blob(source: Path, git: GitFile, model: str) -> None:
         )
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Raises WeightsError where there is no file."""
     if not path.is_file():
         raise WeightsError("does not exist or is not a file", where=path)
 
@@ -96,9 +97,17 @@ def read_fitting(path: Path, network: nn.Module, *, model: str) -> dict[str, Ten
     Raises:
         WeightsError: the file is missing, unreadable, holds more than tensors, or belongs to another network.
     """
-    _require_file(path)
-    state = read_tensors(path) if path.suffix == SUFFIX else read_checkpoint(path)
-    return _fitted(_translated(state, network, where=path), network, where=path, model=model)
+    return _fitted(_translated(read_weights(path), network, where=path), network, where=path, model=model)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Names to tensors of a safetensors file, by its suffix, or else of a checkpoint.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds more than tensors.
+    """
+    require_file(path)
+    return read_tensors(path) if path.suffix == SUFFIX else read_checkpoint(path)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

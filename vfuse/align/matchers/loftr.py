@@ -21,10 +21,9 @@ from vfuse.align._structure import Array
 from vfuse.align._views import Matrix, View, resize_matrix
 from vfuse.align.homography import level_size, normalised
 from vfuse.align.matchers._registry import MATCHERS, MatcherEntry
-from vfuse.errors import WeightsError
 from vfuse.extras import need
-from vfuse.models._convert import read_checkpoint
-from vfuse.models._load import check_state, read_tensors
+from vfuse.models._convert import read_weights
+from vfuse.models._load import check_state
 
 _PIXELS = 640 * 480  # of the pictures it sees: what it was trained on
 _FEWEST = 8  # matches below which no homography is sought
@@ -73,9 +72,7 @@ def load_loftr(file: str) -> Loftr:
     """
     feature = need("kornia.feature", what="matcher loftr", extra="match")
     path = Path(file)
-    if not path.is_file():
-        raise WeightsError("does not exist or is not a file", where=path)
-    read = read_tensors(path) if path.suffix == ".safetensors" else read_checkpoint(path)
+    read = read_weights(path)
     network: nn.Module = feature.LoFTR(pretrained=None)
     state = {name.removeprefix("matcher."): tensor for name, tensor in read.items()}
     check_state(state, network, where=path, model="loftr")

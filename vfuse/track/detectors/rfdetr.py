@@ -18,6 +18,7 @@ from vfuse.device import resolve_device
 from vfuse.download import is_offline
 from vfuse.errors import UsageError, WeightsError, did_you_mean
 from vfuse.extras import need
+from vfuse.models._convert import require_file
 from vfuse.track.boxes import Detections, Pixels
 from vfuse.track.detectors._places import Places
 from vfuse.track.detectors._registry import DETECTORS, DetectorEntry, Request
@@ -91,8 +92,7 @@ def _published(package: Any, size: str, *, device: str, offline: bool) -> Any:  
 
 def _own(package: Any, size: str, path: Path, *, device: str) -> Any:  # noqa: ANN401 - of rfdetr
     """The network of a checkpoint, which usually tells its size; a size that is given wins."""
-    if not path.is_file():
-        raise WeightsError("does not exist or is not a file", where=path)
+    require_file(path)
     whole = str(path.absolute())  # a bare name would be looked for among the published ones
     with _said(path, "Give a checkpoint of rfdetr, and its size where it does not tell it: rfdetr:small"):
         if size:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import torch
@@ -15,8 +14,8 @@ from vfuse.device import resolve_device
 from vfuse.download import Digest, fetch
 from vfuse.errors import UsageError, WeightsError, did_you_mean
 from vfuse.extras import need
-from vfuse.models._convert import read_checkpoint
-from vfuse.models._load import check_state, read_tensors
+from vfuse.models._convert import read_weights
+from vfuse.models._load import check_state
 from vfuse.track.boxes import Detections, Pixels
 from vfuse.track.detectors._places import Places
 from vfuse.track.detectors._registry import DETECTORS, DetectorEntry, Request
@@ -94,9 +93,7 @@ def _obtain(url: str, *, offline: bool) -> None:
 
 
 def _fill(network: nn.Module, path: Path, *, name: str, classes: int) -> None:
-    if not path.is_file():
-        raise WeightsError("does not exist or is not a file", where=path)
-    state: dict[str, Any] = read_tensors(path) if path.suffix == ".safetensors" else read_checkpoint(path)
+    state = read_weights(path)
     check_state(
         state,
         network,
