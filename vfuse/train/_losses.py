@@ -73,7 +73,7 @@ def fusion_losses(
     """
     ir, clean_ir = (x.expand(-1, -1, 3, -1, -1) for x in (ir, clean_ir))
     terms = {
-        **_fusion(fused.flatten(0, 1), clean_ir.flatten(0, 1), clean_vis.flatten(0, 1), weights),
+        **_fusion(fused, clean_ir, clean_vis, weights),
         "fidelity_ir": weights.fidelity * fidelity(ir.flatten(0, 1), clean_ir.flatten(0, 1)),
         "fidelity_vis": weights.fidelity * fidelity(vis.flatten(0, 1), clean_vis.flatten(0, 1)),
         "variation_ir": weights.variation * variation(ir, clean_ir, steady),
@@ -82,20 +82,15 @@ def fusion_losses(
         * (variation(fused, clean_ir, steady) + variation(fused, clean_vis)),
         "steadiness": weights.steadiness * variation(brightness(fused), brightness(clean_vis)),
     }
-    if weights.information > 0:
-        told, of_ir, of_vis = (
-            ycbcr(x.flatten(0, 1))[0].unflatten(0, x.shape[:2]) for x in (fused, clean_ir, clean_vis)
-        )
-        unsaid = conditional_entropy(of_ir, told) + conditional_entropy(of_vis, told)
-        terms["information"] = weights.information * unsaid
     return {name: term for name, term in terms.items() if _weight(name, weights) > 0}
 
 
-def _fusion(f: Tensor, a: Tensor, v: Tensor, w: LossWeights) -> dict[str, Tensor]:
-    """Terms of the fused frames f against infrared a and visible v, each (N, 3, H, W)."""
+def _fusion(fused: Tensor, ir: Tensor, vis: Tensor, w: LossWeights) -> dict[str, Tensor]:
+    """Terms of the fused clip against infrared and visible, each (B, T, 3, H, W)."""
+    f, a, v = (x.flatten(0, 1) for x in (fused, ir, vis))
     (f_y, f_cb, f_cr), (v_y, v_cb, v_cr), a_y = ycbcr(f), ycbcr(v), ycbcr(a)[0]
     (f_x, f_v), (v_x, v_v), (a_x, a_v) = sobel(f_y), sobel(v_y), sobel(a_y)
-    return {
+    terms = {
         "intensity": w.intensity * F.l1_loss(f_y, torch.maximum(v_y, a_y)),
         "consistency": w.consistency * (F.l1_loss(f_y, v_y) + 0.8 * F.l1_loss(f_y, a_y)),
         "color": w.color * (F.l1_loss(f_cb, v_cb) + F.l1_loss(f_cr, v_cr)),
@@ -109,6 +104,11 @@ def _fusion(f: Tensor, a: Tensor, v: Tensor, w: LossWeights) -> dict[str, Tensor
             + F.l1_loss(blocks(f_v), blocks(torch.maximum(v_v, a_v)))
         ),
     }
+    if w.information > 0:
+        told, of_ir, of_vis = (y.unflatten(0, fused.shape[:2]) for y in (f_y, a_y, v_y))
+        unsaid = conditional_entropy(of_ir, told) + conditional_entropy(of_vis, told)
+        terms["information"] = w.information * unsaid
+    return terms
 
 
 def _weight(name: str, weights: LossWeights) -> float:
