@@ -21,9 +21,7 @@ def need(module: str, *, what: str, extra: str) -> Any:  # noqa: ANN401 - a modu
         UsageError: it is not installed, with the line that installs it.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # between packages: torchvision about torch's jit
-            return import_module(module)
+        return quietly_imported(module)
     except (ImportError, RuntimeError) as error:  # torchvision built for another torch raises the latter
         package = module.partition(".")[0]
         reason = " ".join(str(error).split())[:200]
@@ -31,3 +29,10 @@ def need(module: str, *, what: str, extra: str) -> Any:  # noqa: ANN401 - a modu
             f"{what} needs the package {package}, which is missing or broken ({reason})",
             todo=f"Install it with  pip install 'vfuse[{extra}]'",
         ) from error
+
+
+def quietly_imported(module: str) -> Any:  # noqa: ANN401 - a module has no useful type
+    """Import a module without what packages tell each other, such as torchvision about torch's jit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return import_module(module)

@@ -7,15 +7,15 @@ working operator is installed and wins a short race on the device in use, that o
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import cache, partial
-from importlib import import_module
 from time import perf_counter
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from vfuse.extras import quietly_imported
 
 TAPS = 9
 # Samples held at a time. On a CPU a band that stays in the cache is twice as fast as the whole map; a GPU
@@ -91,9 +91,7 @@ def _operator(device: str) -> Operator:
 def torchvision_operator(device: str) -> Operator | None:
     """torchvision's operator if it is installed, runs on this device and agrees with ours, else None."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of torch about what torchvision uses
-            package = import_module("torchvision.ops")
+        package = quietly_imported("torchvision.ops")
         operator: Operator = partial(package.deform_conv2d, padding=1)
         agrees = torch.allclose(operator(*_sample(device)), sampled_conv2d(*_sample(device)), atol=1e-4)
     except (ImportError, AttributeError, RuntimeError, NotImplementedError):

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from vfuse.track.detectors._registry import DETECTORS, DetectorEntry, Request
 _SIZES = {"nano": "RFDETRNano", "small": "RFDETRSmall", "medium": "RFDETRMedium", "large": "RFDETRLarge"}
 _DEFAULT = "nano"
 _WEAKEST = 0.05
+_part = partial(need, what="the detector rfdetr", extra="rfdetr")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,7 +66,7 @@ def build(request: Request) -> RfdetrDetector:
     if size and size not in _SIZES:
         guess = did_you_mean(size, _SIZES)
         raise UsageError(f"rfdetr has no size {size!r}", todo=f"{guess}Known: {', '.join(_SIZES)}")
-    package = need("rfdetr", what="the detector rfdetr", extra="rfdetr")
+    package = _part("rfdetr")
     getLogger("rf-detr").setLevel(ERROR)  # it would write among the results
     if request.weights is None:
         network = _published(package, size or _DEFAULT, device=device, offline=request.offline)
@@ -75,10 +77,8 @@ def build(request: Request) -> RfdetrDetector:
 
 def _published(package: Any, size: str, *, device: str, offline: bool) -> Any:  # noqa: ANN401 - of rfdetr
     """The network with the weights for COCO, which the package downloads once and checks."""
-    assets = need("rfdetr.assets.model_weights", what="the detector rfdetr", extra="rfdetr")
-    config = getattr(
-        need("rfdetr.config", what="the detector rfdetr", extra="rfdetr"), f"{_SIZES[size]}Config"
-    )
+    assets = _part("rfdetr.assets.model_weights")
+    config = getattr(_part("rfdetr.config"), f"{_SIZES[size]}Config")
     path = Path(assets.get_model_cache_dir()) / config().pretrain_weights
     if (offline or is_offline()) and not path.is_file():
         raise WeightsError(
@@ -103,7 +103,7 @@ def _own(package: Any, size: str, path: Path, *, device: str) -> Any:  # noqa: A
 def _places(network: Any, request: Request) -> Places:  # noqa: ANN401 - of rfdetr
     """From --classes or the file, numbered from 0; weights for COCO have COCO's numbers, with gaps."""
     slots = network.model_config.num_classes
-    coco = need("rfdetr.assets.coco_classes", what="the detector rfdetr", extra="rfdetr")
+    coco = _part("rfdetr.assets.coco_classes")
     names = list(request.classes or network.class_names)  # COCO's, where the file names none
     if names == coco.COCO_CLASS_NAMES and slots > len(names):
         return Places.of(coco.COCO_CLASSES)
