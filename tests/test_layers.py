@@ -14,6 +14,7 @@ PACKAGE = Path(vfuse.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 BASE = {
+    "allocator",
     "errors",
     "registry",
     "clip",

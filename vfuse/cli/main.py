@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -17,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from vfuse import __version__
+from vfuse.allocator import keep_freed_memory
 from vfuse.cli._options import EXIT_CODES
 from vfuse.errors import DeviceError, UsageError, VfuseError
 
@@ -37,9 +37,6 @@ COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "models",
     "weights",
 )
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-KEPT_BYTES = 1 << 30
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -180,16 +177,9 @@ def main() -> None:
     # they take the cores that decoding and encoding need; not at all, and every layer waits to be woken
     # (86 frames on two idle cores: 18.2 s; with this 12.3 s; with libgomp's own 300,000 turns 12.9 s).
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    _keep_freed_memory()
+    keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     app()
-
-
-def _keep_freed_memory() -> None:
-    """Let glibc hand freed feature maps out again: returned to the system, each page is cleared anew."""
-    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-        for setting in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            ctypes.CDLL(None).mallopt(setting, KEPT_BYTES)
 
 
 def _terminate(_signal: int, _frame: object) -> NoReturn:

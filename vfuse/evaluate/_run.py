@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from vfuse import __version__
+from vfuse.allocator import keep_freed_memory
 from vfuse.device import cores_left_free
 from vfuse.errors import VfuseError
 from vfuse.evaluate._options import ClipFiles, ScoreOptions
@@ -30,8 +31,6 @@ from vfuse.metrics._repeats import repeats
 from vfuse.metrics._scores import Clip, Row, Run, Scores
 
 T = TypeVar("T")
-BLOCK_BYTES = 31 << 20
-"""Just below glibc's limit for this (DEFAULT_MMAP_THRESHOLD_MAX, 32 MiB)."""
 Track = Callable[[Iterable[T], int | None], Iterable[T]]
 
 
@@ -179,7 +178,7 @@ def _measure(
     workers = options.workers or _cores()
     waiting: deque[Future[Measured]] = deque()
     failure: list[VfuseError] = []
-    _keep_freed_memory()
+    keep_freed_memory()
     with _single_threaded(), ThreadPoolExecutor(workers) as pool:
         try:
             for number, (now, before) in enumerate(_until_failure(moments, failure)):
@@ -208,16 +207,6 @@ def _until_failure(items: Iterator[T], failure: list[VfuseError]) -> Iterator[T]
         yield from items
     except VfuseError as error:
         failure.append(error)
-
-
-def _keep_freed_memory() -> None:
-    """Let go of one large block, untouched and so free of cost.
-
-    From then on glibc keeps freed blocks up to that size, instead of returning each to the system and having
-    its pages cleared again for the next temporary: a quarter of all processor time, measured. Other systems
-    are not affected.
-    """
-    np.empty(BLOCK_BYTES, dtype=np.uint8)
 
 
 @contextmanager
