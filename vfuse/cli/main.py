@@ -38,6 +38,8 @@ COMMANDS = (  # one module of vfuse.cli each, in the order of the help
     "weights",
 )
 
+SPIN_COUNT = "10000"  # turns, see `main`
+
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -176,7 +178,7 @@ def main() -> None:
     # Before torch is loaded: its threads spin for some microseconds while they wait, then sleep. Longer, and
     # they take the cores that decoding and encoding need; not at all, and every layer waits to be woken
     # (86 frames on two idle cores: 18.2 s; with this 12.3 s; with libgomp's own 300,000 turns 12.9 s).
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     app()
