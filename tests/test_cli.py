@@ -191,11 +191,24 @@ def test_progress_is_plain_lines_where_stderr_is_no_terminal(capsys, monkeypatch
     console = _console.Console()
     assert list(console.track(range(10), 10)) == list(range(10))
     lines = capsys.readouterr().err.splitlines()
-    assert (
-        lines[0] == "vfuse: 3/10 frames, 0.25 frames/s, 0:28 left"
-    )  # a tick of 4 s a frame, a line after 10 s
-    assert len(lines) == 3
+    # a tick of 4 s a frame, so a line every 12 s, of the frames before
+    assert lines == [
+        "vfuse: 2/10 frames, 0.25 frames/s, 0:32 left",
+        "vfuse: 5/10 frames, 0.25 frames/s, 0:20 left",
+        "vfuse: 8/10 frames, 0.25 frames/s, 0:08 left",
+    ]
     assert capsys.readouterr().out == ""
+
+
+def test_rate_and_time_left_are_those_of_whole_windows(capsys, monkeypatch):
+    clock = iter([0.0, *[60.0] * 20, *[120.0] * 20, *[180.0] * 20])  # bursts of 20 frames, one a minute
+    monkeypatch.setattr(_console, "monotonic", lambda: next(clock))
+    assert list(_console.Console().track(range(60), 60)) == list(range(60))
+    assert capsys.readouterr().err.splitlines() == [
+        "vfuse: first frame is ready",
+        "vfuse: 20/60 frames, 0.33 frames/s, 2:00 left",
+        "vfuse: 40/60 frames, 0.33 frames/s, 1:00 left",
+    ]
 
 
 def test_progress_is_a_bar_on_a_terminal_and_nothing_when_quiet(capsys, monkeypatch):

@@ -55,19 +55,34 @@ class Console:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
+            # Frames come by the window: the rate of the whole time is steadier than that of the last ones.
             return tqdm(
-                items, total=total, unit=f" {unit}s", file=sys.stderr, dynamic_ncols=True, leave=False
+                items,
+                total=total,
+                unit=f" {unit}s",
+                file=sys.stderr,
+                dynamic_ncols=True,
+                leave=False,
+                smoothing=0,
             )
         return self._lines(items, total, unit)
 
     def _lines(self, items: Iterable[T], total: int | None, unit: str) -> Iterator[T]:
-        begun = told = monotonic()
-        for done, item in enumerate(items, 1):
-            yield item
-            if (now := monotonic()) - told >= LINE_EVERY:
+        begun = told = came = monotonic()
+        for done, item in enumerate(items):  # those before this one; they come by the window, in bursts
+            now = monotonic()
+            if now - told >= LINE_EVERY:
                 told = now
-                rate = done / (now - begun)
-                self.say(f"{_of(done, total)} {unit}s, {rate:.2f} {unit}s/s{_left(done, total, rate)}")
+                self.say(
+                    _progress(done, total, unit, spent=came - begun) if done else f"first {unit} is ready"
+                )
+            came = now
+            yield item
+
+
+def _progress(done: int, total: int | None, unit: str, *, spent: float) -> str:
+    rate = done / max(spent, 1e-3)
+    return f"{_of(done, total)} {unit}s, {rate:.2f} {unit}s/s{_left(done, total, rate)}"
 
 
 def _of(done: int, total: int | None) -> str:

@@ -39,11 +39,19 @@ def models(
 
     console = Console(as_json=as_json)
     if name is None:
-        rows = [_describe(entry) for entry in MODELS]
+        rows = [_describe(entry) for entry in sorted(MODELS, key=_rank)]
         console.result({"schema_version": 1, "models": rows}, "\n\n".join(_summary(row) for row in rows))
     else:
         row = _describe(MODELS[name])
         console.result({"schema_version": 1, **row}, _details(row))
+
+
+def _rank(entry: ModelEntry) -> tuple[bool, bool, bool]:
+    """What most people look for comes first: the default, then what has weights here, baselines last."""
+    from vfuse.models._weights import weights_of
+    from vfuse.pipeline import DEFAULT_MODEL
+
+    return entry.name != DEFAULT_MODEL, not entry.params, not weights_of(entry)
 
 
 def _describe(entry: ModelEntry) -> dict[str, Any]:
@@ -58,7 +66,8 @@ def _describe(entry: ModelEntry) -> dict[str, Any]:
 def _summary(row: dict[str, Any]) -> str:
     restores = ", restores both sources" if row["restores"] else ""
     size = f"{row['params']:,} parameters" if row["params"] else "no parameters"
-    lines = [f"{row['name']}: {size}, windows of {row['window']} frames{restores}", f"  {row['paper']}"]
+    windows = "frame by frame" if row["window"] == 1 else f"windows of {row['window']} frames"
+    lines = [f"{row['name']}: {size}, {windows}{restores}", f"  {row['paper']}"]
     lines += [
         f"  {w['name']} ({w['here']}): licence {w['licence']}, trained on: {w['trained_on']}"
         for w in row["weights"]
