@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vfuse.models._winograd import Conv3x3, faster, winograd3x3
+
 SLOW_VOLUME = 20_480  # T * C * h; single float32 clips up to this size get torch's slow 3-D kernel on a CPU
 
 
-def conv3x3(c_in: int, c_out: int, *, bias: bool = False) -> nn.Conv2d:
-    return nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
+def conv3x3(c_in: int, c_out: int, *, bias: bool = False) -> Conv3x3:
+    return Conv3x3(c_in, c_out, bias=bias)
 
 
 class TemporalConv(nn.Conv3d):
@@ -37,12 +39,26 @@ class TemporalConv(nn.Conv3d):
     def _over_time(self, x: Tensor, frames: int) -> Tensor:
         if frames == 1:  # only the middle of the kernel meets a frame
             return F.conv2d(x, self.weight[:, :, 1], self.bias, padding=1)
+        if faster(x, self.weight):
+            return self._frame_by_frame(x, frames)
         if x.shape[0] == frames and frames * x.shape[1] * x.shape[2] <= SLOW_VOLUME:
             return self._stacked(x, frames)
-        volume = x.unflatten(0, (-1, frames)).transpose(
-            1, 2
-        )  # (B, C, T, h, w): a view, channels-last as x is
+        # (B, C, T, h, w): a view, channels-last as x is
+        volume = x.unflatten(0, (-1, frames)).transpose(1, 2)
         return super().forward(volume).transpose(1, 2).flatten(0, 1)
+
+    def _frame_by_frame(self, x: Tensor, frames: int) -> Tensor:
+        """The same as a 2-D convolution of one frame and its neighbours after the other, by Winograd."""
+        kernels = self.weight.transpose(1, 2)  # (c_out, 3, c_in, 3, 3)
+        size = (len(x), len(kernels), *x.shape[2:])
+        out = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+        for i in range(len(x)):
+            start = i - i % frames  # of the clip
+            first, end = max(i - 1, start), min(i + 2, start + frames)
+            met = kernels[:, first - i + 1 : end - i + 1]  # at the ends of a clip, two of the three
+            seen = x[first:end].permute(2, 3, 0, 1).flatten(2).permute(2, 0, 1)  # channels-last, as x is
+            out[i] = winograd3x3(seen[None], met.flatten(1, 2), self.bias)[0]
+        return out
 
     def _stacked(self, x: Tensor, frames: int) -> Tensor:
         """The same as a 2-D convolution of every frame, stacked with its neighbours, over 3 C channels."""

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 NEAR, FAR = 5 / 8, 4 / 3  # the finite points, with both signs
 TILE, READ = 4, 6  # rows that a tile makes, and reads
 BAND_VALUES = 5 << 18  # of each mixed row, held at a time; measured flat from half to twice of it
-FEWEST_CHANNELS = 64  # with fewer, mixing costs what it saves
+FEWEST_PIXELS = 4096  # of a map; with fewer, the six products are too small to be quick
+FEWEST_CHANNELS = 48  # with fewer, read or made, mixing costs what it saves
 
 Mixes = list[list[float]]
 
@@ -48,10 +49,8 @@ KERNEL_MIX, ROW_MIX = mixes()
 class Conv3x3(nn.Conv2d):
     """A 3x3 convolution with padding 1, done as `conv3x3` does it."""
 
-    bias: nn.Parameter
-
-    def __init__(self, c_in: int, c_out: int, *, stride: int = 1) -> None:
-        super().__init__(c_in, c_out, 3, stride=stride, padding=1)
+    def __init__(self, c_in: int, c_out: int, *, stride: int = 1, bias: bool = True) -> None:
+        super().__init__(c_in, c_out, 3, stride=stride, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.stride != (1, 1):
@@ -59,35 +58,37 @@ class Conv3x3(nn.Conv2d):
         return conv3x3(x, self.weight, self.bias)
 
 
-def conv3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """3x3 convolution, stride 1, zero padding 1, the faster way."""
-    return winograd3x3(x, weight, bias) if faster(x) else F.conv2d(x, weight, bias, padding=1)
+    return winograd3x3(x, weight, bias) if faster(x, weight) else F.conv2d(x, weight, bias, padding=1)
 
 
-def faster(x: Tensor) -> bool:
+def faster(x: Tensor, weight: Tensor) -> bool:
     """Whether `winograd3x3` takes x (N, C, h, w) and is worth it: float32 on a CPU, outside training."""
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and x.shape[1] >= FEWEST_CHANNELS
+        and min(weight.shape[:2]) >= FEWEST_CHANNELS
+        and x.shape[2] * x.shape[3] >= FEWEST_PIXELS
         and x.shape[2] % TILE == 0
         and x.shape[2] >= 2 * TILE
     )
 
 
-def winograd3x3(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def winograd3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """3x3 convolution, stride 1, zero padding 1.
 
     Args:
         x: (N, C, h, w), h a multiple of 4 and at least 8; best channels-last.
-        weight, bias: (C_out, C, 3, 3) and (C_out,).
+        weight, bias: (C_out, C, 3, 3) and (C_out,); None is a bias of zero.
 
     Returns:
         (N, C_out, h, w), channels-last.
     """
     x = x.contiguous(memory_format=torch.channels_last)
+    bias = x.new_zeros(len(weight)) if bias is None else bias
     n, c, h, w = x.shape
     mixed = weight.mT @ weight.new_tensor(KERNEL_MIX).T  # (C_out, C, 3, 6): a row, its product last
     kernels = [kernel[:, :, None].contiguous() for kernel in mixed.unbind(-1)]
