@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vfuse.metrics._elementwise import arctan, exp
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Field, Floats, Frame, Image, Pair
 from vfuse.metrics._windows import strips
@@ -56,13 +57,23 @@ def angle(image: Image) -> Field:
 
 def _angle(x: Real, y: Real) -> Real:
     upright = x == 0
-    angles = np.arctan(-y / np.where(upright, 1, x))
+    angles = arctan(cast("Real", -y / np.where(upright, 1, x)))
     angles[upright] = np.pi / 2
-    return cast("Real", angles)
+    return angles
 
 
-def _sigmoid(x: Real, *, height: float, slope: float, middle: float) -> Real:
-    return cast("Real", height / (1 + np.exp(-slope * (x - middle))))
+def _both(
+    first: Real, second: Real, *, height: float, slopes: tuple[float, float], middles: tuple[float, float]
+) -> Real:
+    """Product of a sigmoid of each, their heights multiplied: height / (1 + e^a) / (1 + e^b)."""
+    whole, other = (
+        exp(cast("Real", (middle - x) * slope))
+        for x, slope, middle in zip((first, second), slopes, middles, strict=True)
+    )
+    whole += 1
+    other += 1
+    whole *= other
+    return cast("Real", np.divide(height, whole, out=whole))
 
 
 def _ratio(x: Real, f: Real) -> Real:
@@ -79,8 +90,7 @@ def transfer(pair: Pair) -> float:
         # As in use: where both are equally strong, the strength itself stands in place of the ratio.
         kept = np.where(x[rows] == f[rows], f[rows], _ratio(x[rows], f[rows]))
         aligned = 1 - np.abs(x_angle[rows] - f_angle[rows]) / (np.pi / 2)
-        quality = _sigmoid(kept, height=0.9994, slope=15, middle=0.5)
-        quality *= _sigmoid(aligned, height=0.9879, slope=22, middle=0.8)
+        quality = _both(kept, aligned, height=0.9994 * 0.9879, slopes=(15, 22), middles=(0.5, 0.8))
         total += float((quality * x[rows]).sum(dtype=np.float64))
     return total
 
@@ -132,8 +142,8 @@ def _loss(source: Edges, fused: Edges, where: NDArray[np.intp]) -> Floats:
     )
     ratio = _ratio(np.sqrt(sx * sx + sy * sy), np.sqrt(fx * fx + fy * fy))
     aligned = np.abs(np.abs(_angle(sx, sy) - _angle(fx, fy)) - np.pi / 2) * (2 / np.pi)
-    quality = _sigmoid(ratio, height=0.9999, slope=19, middle=0.5)
-    return 1 - np.sqrt(quality * _sigmoid(aligned, height=0.9995, slope=22, middle=0.5))
+    quality = _both(ratio, aligned, height=0.9999 * 0.9995, slopes=(19, 22), middles=(0.5, 0.5))
+    return 1 - np.sqrt(quality)
 
 
 def _artefacts(a: Image, b: Image, fused: Image) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vfuse.metrics._elementwise import exp, log, tan
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Field, Frame, Sources
 from vfuse.metrics._windows import box, strips
@@ -81,10 +82,12 @@ def _factors(aa: Field, bb: Field, ab: Field) -> tuple[Field, Field]:
     b += FLOOR
     consistency = np.sqrt(np.maximum(aa + bb + twice, 0))
     consistency /= a + b
-    power = np.tan(np.minimum(consistency * (np.pi / 2), STEEPEST))
+    consistency *= np.pi / 2
+    power = tan(np.minimum(consistency, STEEPEST, out=consistency))
     # A common factor of both weights cancels: the stronger patch has 1. exp of log is faster than **.
     stronger, weaker = np.maximum(a, b), np.minimum(a, b)
-    weight = np.exp(power * np.log(weaker / stronger))
+    weaker /= stronger
+    weight = exp(log(weaker) * power)
     along_a, along_b = np.where(a < b, weight, 1), np.where(b < a, weight, 1)
     along_a /= a
     along_b /= b
