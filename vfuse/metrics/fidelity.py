@@ -9,7 +9,7 @@ import numpy as np
 
 from vfuse.metrics._registry import metric
 from vfuse.metrics._shared import Floats, Frame, Image, Pair
-from vfuse.metrics._windows import gaussian, mean, strips
+from vfuse.metrics._windows import Real, gaussian, mean, strips
 
 WINDOWS = (17, 9, 5, 3)
 """Side of the Gaussian window at each scale; its sigma is a fifth of it."""
@@ -31,9 +31,15 @@ class Scale:
     variance: Floats
 
 
-def smooth(pixels: Floats, window: int) -> Floats:
+def smooth(pixels: Real, window: int) -> Real:
     """Gaussian average over every window that lies inside the image."""
     return mean(pixels, gaussian(window, sigma=window / 5))
+
+
+def halved(pixels: Floats, window: int) -> Floats:
+    """Every second of these averages along each axis. They enter no difference of nearly equal numbers, so
+    float32 does."""
+    return smooth(pixels.astype(np.float32), window)[::2, ::2].astype(np.float64)
 
 
 def _scale(pixels: Floats, window: int, square: Floats) -> Scale:
@@ -60,7 +66,7 @@ def _pyramid(image: Image, *, saturate: bool) -> list[Scale]:
     levels: list[Scale] = []
     for window in WINDOWS:
         if levels:
-            pixels = np.ascontiguousarray(smooth(pixels, window)[::2, ::2])
+            pixels = halved(pixels, window)
         square = np.minimum(pixels * pixels, 255) if saturate and not levels else pixels * pixels
         levels.append(_scale(pixels, window, square))
     return levels
@@ -89,18 +95,16 @@ def _kept(x: Scale, f: Scale, cross: Floats) -> float:
 
 
 def _kept_in(x: Scale, f: Scale, cross: Floats, rows: slice) -> float:
-    covariance = cross[rows] - x.mean[rows] * f.mean[rows]
-    np.maximum(covariance, 0, out=covariance)
-    np.copyto(covariance, 0, where=f.variance[rows] == 0)
-    gain = covariance / (x.variance[rows] + TINY)
-    covariance *= gain
-    rest = np.maximum(f.variance[rows] - covariance, TINY)
+    shared = cross[rows] - x.mean[rows] * f.mean[rows]
+    np.maximum(shared, 0, out=shared)
+    shared *= shared
+    shared /= x.variance[rows] + TINY  # what of f's variance x explains; nothing where either is flat
+    rest = f.variance[rows] - shared
+    np.maximum(rest, TINY, out=rest)
     rest += NOISE
-    gain *= gain
-    gain *= x.variance[rows]  # 0 where the source is flat
-    gain /= rest
-    gain += 1
-    return _log_sum(gain)
+    shared /= rest
+    shared += 1
+    return _log_sum(shared)
 
 
 def fidelity(pair: Pair) -> float:

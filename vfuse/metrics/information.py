@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vfuse.metrics._registry import metric
-from vfuse.metrics._shared import Frame, Image, Pair
+from vfuse.metrics._shared import Bytes, Frame, Image, Pair
 
 Counts = NDArray[np.int64]
+EXACT = 1 << 24
+"""Pixels that OpenCV counts exactly at a time: its counts are float32."""
 
 
 def histogram(image: Image) -> Counts:
     """Pixels at each of the 256 grey levels."""
-    return np.bincount(image.grey.ravel(), minlength=256)
+    return _counts(image.grey)
 
 
 def joint_histogram(pair: Pair) -> Counts:
@@ -25,8 +28,20 @@ def joint_histogram(pair: Pair) -> Counts:
 
 def joint(x: Image, y: Image) -> Counts:
     """Pixels at each combination of the grey levels of two images, (256, 256)."""
-    index = (x.grey.astype(np.uint16) << 8) | y.grey
-    return np.bincount(index.ravel(), minlength=65536).reshape(256, 256)
+    return _counts(x.grey, y.grey)
+
+
+def _counts(*planes: Bytes) -> Counts:
+    """Pixels at each combination of the planes' levels, one axis of 256 for each plane."""
+    height, width = planes[0].shape
+    axes = len(planes)
+    counts = np.zeros((256,) * axes, dtype=np.int64)
+    rows = max(1, EXACT // width)
+    for start in range(0, height, rows):
+        parts = [plane[start : start + rows] for plane in planes]
+        found = cv2.calcHist(parts, range(axes), None, [256] * axes, [0, 256] * axes)
+        counts += found.astype(np.int64).reshape(counts.shape)
+    return counts
 
 
 def bits(counts: Counts) -> float:
