@@ -25,7 +25,8 @@ from vfuse.metrics import (
     Step,
     measure,
 )
-from vfuse.metrics._flow import follow, inside, occluded
+from vfuse.metrics._flow import inside, landing, occluded
+from vfuse.metrics._sampling import bilinear
 from vfuse.metrics.fidelity import fidelity
 from vfuse.metrics.temporal import brightness, profile
 
@@ -214,7 +215,8 @@ def test_occlusion_mask():
 def test_clamped_sampling():
     fused, flows = [Image(pixels).levels for pixels in ARRAYS["V_fus"]], ARRAYS["V_flow_bw"]
     lengths = [
-        np.linalg.norm(fused[t + 1] - follow(fused[t], flows[t]), axis=-1).mean(dtype=float) for t in range(5)
+        np.linalg.norm(fused[t + 1] - bilinear(fused[t], *landing(flows[t])), axis=-1).mean(dtype=float)
+        for t in range(5)
     ]
     assert lengths == pytest.approx(VALUES["V"]["flowD_bw_flow_clamped_per_pair"], rel=WINDOWED)
     assert not inside(flows[0]).all()

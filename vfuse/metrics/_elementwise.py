@@ -1,4 +1,4 @@
-"""Functions of every pixel for which NumPy has no vector code, by PyTorch, which has: several times as fast."""
+"""Functions of every pixel that NumPy computes one by one and PyTorch by vector code: several times as fast."""
 
 from __future__ import annotations
 

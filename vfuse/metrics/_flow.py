@@ -58,12 +58,23 @@ def farneback_vis(step: SourceStep) -> Field:
     return farneback(step.before.vis, step.after.vis)
 
 
-def follow(pixels: Field, flow: Field) -> Field:
-    """`pixels` (H, W) or (H, W, 3) at each pixel + flow, bilinear, edge pixels repeated outside."""
+def landing(flow: Field) -> tuple[Field, Field]:
+    """Where each pixel lands: x and y, (H, W) each."""
     height, width = flow.shape[:2]
-    x = flow[..., 0] + np.arange(width, dtype=np.float32)
-    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    return bilinear(pixels, x, y)
+    x, y = (np.asarray(part, dtype=np.float32) for part in cv2.split(flow))
+    x += np.arange(width, dtype=np.float32)
+    y += np.arange(height, dtype=np.float32)[:, None]
+    return x, y
+
+
+def forward_landing(step: SourceStep) -> tuple[Field, Field]:
+    """Where each pixel of the earlier visible frame lands in the later one."""
+    return landing(step.once(vis_forward))
+
+
+def back_landing(step: SourceStep) -> tuple[Field, Field]:
+    """Where each pixel of the later visible frame lands in the earlier one."""
+    return landing(step.once(vis_back))
 
 
 def inside(flow: Field) -> NDArray[np.bool_]:
@@ -76,14 +87,26 @@ def inside(flow: Field) -> NDArray[np.bool_]:
 
 def occluded(forward: Field, back: Field) -> NDArray[np.bool_]:
     """Pixels of the earlier frame that are hidden later or lie on a motion boundary (Lai et al. 2018)."""
-    u, v = (np.ascontiguousarray(forward[..., axis]) for axis in (0, 1))
-    back_u, back_v = (follow(np.ascontiguousarray(back[..., axis]), forward) for axis in (0, 1))
-    length = u * u + v * v
+    u, v = (np.asarray(part, dtype=np.float32) for part in cv2.split(forward))
+    places = landing(forward)
+    back_u, back_v = (bilinear(np.asarray(part, np.float32), *places) for part in cv2.split(back))
+    length, spare = u * u, v * v
+    length += spare
     bend = np.zeros_like(length)
     for component in (u, v):
-        bend[:, :-1] += np.square(component[:, 1:] - component[:, :-1])
-        bend[:-1] += np.square(component[1:] - component[:-1])
-    boundary = bend > 0.01 * length + 0.002
-    length += back_u * back_u + back_v * back_v
-    mismatch = np.square(back_u + u) + np.square(back_v + v)
-    return boundary | (mismatch > 0.01 * length + 0.5)
+        along = np.subtract(component[:, 1:], component[:, :-1], out=spare[:, 1:])
+        bend[:, :-1] += np.square(along, out=along)
+        down = np.subtract(component[1:], component[:-1], out=spare[1:])
+        bend[:-1] += np.square(down, out=down)
+    limit = np.multiply(length, 0.01, out=spare)
+    limit += 0.002
+    hidden = bend > limit
+    mismatch = np.zeros_like(length)
+    for there, back_again in ((u, back_u), (v, back_v)):
+        length += np.square(back_again, out=spare)
+        there += back_again
+        mismatch += np.square(there, out=there)
+    length *= 0.01
+    length += 0.5
+    hidden |= mismatch > length
+    return hidden

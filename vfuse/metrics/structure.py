@@ -72,6 +72,14 @@ def common(x: Local, f: Local, window: Window, *, padded: bool = False) -> Commo
     return Common(*_parted(x.mean, f.mean, products, levels=(x.level, f.level)))
 
 
+def covariance(x: Local, f: Local, window: Window) -> Field:
+    """Of two images in each window."""
+    products = mean(cast("Field", x.pixels * f.pixels), window)
+    for rows in strips(len(products)):
+        products[rows] -= x.mean[rows] * f.mean[rows]
+    return products
+
+
 def _parted(
     x: Field | Floats, f: Field | Floats, products: Field | Floats, *, levels: tuple[int, int]
 ) -> tuple[Field, Field]:

@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from vfuse.metrics._flow import (
     FLOW_SIDE,
+    back_landing,
     farneback,
     farneback_ir,
     farneback_vis,
-    follow,
+    forward_landing,
     inside,
     occluded,
     vis_back,
     vis_forward,
 )
 from vfuse.metrics._registry import metric
+from vfuse.metrics._sampling import bilinear
 from vfuse.metrics._shared import Curves, Field, Image, SourceStep, Step
 
 TOF_MULTIPLE, TOF_RIM = 32, 16
@@ -36,14 +38,14 @@ def profile(image: Image, *, column: int) -> NDArray[np.uint8]:
 
 def carried(step: Step) -> Field:
     """The earlier fused frame carried along the visible motion to the later one, (H, W, 3) or grey (H, W)."""
-    return follow(step.before.levels, step.sources.once(vis_back))
+    return bilinear(step.before.levels, *step.sources.once(back_landing))
 
 
 def carried_grey(step: Step) -> Field:
     """The same of its grey levels, (H, W)."""
     if step.before.pixels.ndim == 2:
         return step.once(carried)
-    return follow(step.before.grey.astype(np.float32), step.sources.once(vis_back))
+    return bilinear(step.before.grey.astype(np.float32), *step.sources.once(back_landing))
 
 
 def _difference(step: Step) -> Field:
@@ -61,7 +63,8 @@ def _lengths(difference: Field) -> Field:
     """Length over RGB at each pixel, (H, W)."""
     if difference.ndim == 2:
         return np.abs(difference) * np.float32(np.sqrt(3))
-    return np.sqrt(cv2.transform(difference * difference, np.ones((1, 3))), dtype=np.float32)
+    squares = cv2.transform(difference * difference, np.ones((1, 3)))
+    return np.asarray(cv2.sqrt(squares), dtype=np.float32)
 
 
 def _mean_over(values: Field, where: NDArray[np.bool_]) -> float:
@@ -125,7 +128,7 @@ def flowd_l1(step: Step) -> float | None:
 )
 def flowd_released(step: Step) -> float:
     """`flowd` as released: it warps against the motion, so moving scenes score worse than unwarped."""
-    astray = follow(step.before.levels, step.sources.once(vis_forward))
+    astray = bilinear(step.before.levels, *step.sources.once(forward_landing))
     return float(_lengths(_minus(step.after.levels, astray)).mean(dtype=np.float64))
 
 
@@ -165,8 +168,9 @@ def warp_error(step: Step) -> float | None:
     visible = ~step.sources.once(hidden)
     if not visible.any():
         return None
-    difference = _minus(follow(step.after.levels, step.sources.once(vis_forward)), step.before.levels)
-    return _mean_over(difference * difference, visible) / 255**2
+    followed = bilinear(step.after.levels, *step.sources.once(forward_landing))
+    difference = _minus(followed, step.before.levels)
+    return _mean_over(np.square(difference, out=difference), visible) / 255**2
 
 
 def fused_flow(step: Step) -> Field:
