@@ -1,4 +1,4 @@
-"""Functions of every pixel that NumPy computes one by one and PyTorch by vector code: several times as fast."""
+"""Functions of every pixel, by PyTorch: it has vector code where NumPy computes one after another."""
 
 from __future__ import annotations
 
