@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 
@@ -34,4 +34,4 @@ def log(values: Real) -> Real:
 
 def _in_place(function: Callable[[torch.Tensor], torch.Tensor], values: Real) -> Real:
     function(torch.from_numpy(values))
-    return cast("Real", values)
+    return values

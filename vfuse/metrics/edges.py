@@ -148,8 +148,10 @@ def _loss(source: Edges, fused: Edges, where: NDArray[np.intp]) -> Floats:
         (edge.x.ravel()[where].astype(np.float64), edge.y.ravel()[where].astype(np.float64))
         for edge in (source, fused)
     )
-    ratio = _ratio(np.sqrt(sx * sx + sy * sy), np.sqrt(fx * fx + fy * fy))
-    aligned = np.abs(np.abs(_angle(sx, sy) - _angle(fx, fy)) - np.pi / 2) * (2 / np.pi)
+    source_strength: Floats = np.sqrt(sx * sx + sy * sy)
+    fused_strength: Floats = np.sqrt(fx * fx + fy * fy)
+    ratio = _ratio(source_strength, fused_strength)
+    aligned: Floats = np.abs(np.abs(_angle(sx, sy) - _angle(fx, fy)) - np.pi / 2) * (2 / np.pi)
     quality = _both(ratio, aligned, height=0.9999 * 0.9995, slopes=(19, 22), middles=(0.5, 0.5))
     return 1 - np.sqrt(quality)
 
