@@ -1,11 +1,14 @@
-"""TemCoCo against its literal version: time of interleaved runs, equality, peak memory.
+"""TemCoCo against its literal version: time of runs that take turns, equality, peak memory.
 
-    python benchmarks/temcoco.py --size 320x240 --frames 5
-    python benchmarks/temcoco.py --size 320x240 --frames 30 --memory
+    python benchmarks/temcoco.py                                      # 640x480, 10 frames, 2 threads
+    python benchmarks/temcoco.py --size 320x240 --frames 2 --threads 1 --runs 3
+    python benchmarks/temcoco.py --frames 30 --memory
 
-Times are medians of runs that take turns in one process, as elapsed and as processor seconds; the latter are
-the fair number on a shared machine with one thread. Memory is counted without computing anything. Weights and
-inputs follow the closed-form golden rule.
+Every way of running is measured in a process of its own. Ours runs as `vfuse` runs it, which tells glibc to
+keep freed memory and libgomp to wait briefly; the literal version runs as Python starts it, and a second time
+("literal-kept") with what ours has. Times are medians, as elapsed and as processor seconds; the latter are
+the fair number on a shared machine with one thread. A short run that sets things up does not count. Memory is
+counted without computing anything. Weights and inputs follow the closed-form golden rule.
 """
 
 from __future__ import annotations
@@ -13,8 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +28,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vfuse.allocator import keep_freed_memory
+from vfuse.cli.main import SPIN_COUNT
 from vfuse.models.temcoco import TemCoCo, convert_published
 
 TESTS = Path(__file__).parents[1] / "tests"
@@ -30,7 +38,7 @@ sys.path.insert(0, str(TESTS))
 from _temcoco_literal import golden_inputs, golden_parameter, relative_index, temcoco  # noqa: E402
 from _temcoco_memory import peak_bytes  # noqa: E402
 
-VARIANTS = ("literal", "float32", "bfloat16")
+WAYS = ("literal", "literal-kept", "float32", "bfloat16")
 
 
 def published() -> dict[str, Tensor]:
@@ -41,15 +49,15 @@ def published() -> dict[str, Tensor]:
     return {key: state.get(key, relative_index()) for key in shapes}
 
 
-def runner(variant: str, state: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+def runner(way: str, state: dict[str, Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """(ir, vis) to fused (B, T, 3, H, W)."""
-    if variant == "literal":
+    if way.startswith("literal"):
         return lambda ir, vis: temcoco(state, ir, vis)["fused"].transpose(1, 2)
     network = TemCoCo().eval()
     network.load_state_dict(convert_published(state))
 
     def run(ir: Tensor, vis: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=variant == "bfloat16"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=way == "bfloat16"):
             return network.features(ir, vis).fused
 
     return run
@@ -62,32 +70,53 @@ def inputs(size: str, frames: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.inference_mode()
-def measure_time(size: str, frames: int, runs: int) -> None:
+def measure(way: str, size: str, frames: int, keep: Path) -> dict[str, float]:
+    """One run in this process: seconds per frame; the fused clip goes to a file."""
+    if way != "literal":
+        keep_freed_memory()
+    run = runner(way, published())
     ir, vis = inputs(size, frames)
-    state = published()
-    run = {variant: runner(variant, state) for variant in VARIANTS}
-    wall: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    processor: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    fused: dict[str, Tensor] = {}
-    for k in range(runs + 1):
-        for variant in VARIANTS:
-            start = time.perf_counter(), time.process_time()
-            fused[variant] = run[variant](ir, vis)
-            if k:  # the first round sets things up
-                wall[variant].append((time.perf_counter() - start[0]) / frames)
-                processor[variant].append((time.process_time() - start[1]) / frames)
-    print(f"{size}, T = {frames}, {torch.get_num_threads()} threads, median of {runs}, seconds per frame")
-    print("variant    elapsed  ratio  processor  ratio  max difference  PSNR of clamped output")
-    for variant in VARIANTS:
-        elapsed, cpu = (statistics.median(times[variant]) for times in (wall, processor))
-        difference = (fused[variant] - fused["literal"]).abs().max().item()
-        clamped = (fused[variant].clamp(0, 1) - fused["literal"].clamp(0, 1)).square().mean().item()
-        psnr = -10 * math.log10(clamped) if clamped else math.inf
-        ratios = [statistics.median(t["literal"]) / statistics.median(t[variant]) for t in (wall, processor)]
-        print(
-            f"{variant:10} {elapsed:7.2f} {ratios[0]:6.2f} {cpu:10.2f} {ratios[1]:6.2f}"
-            f" {difference:15.1e} {psnr:8.1f} dB"
-        )
+    run(ir[:, :1], vis[:, :1])
+    start = time.perf_counter(), time.process_time()
+    fused = run(ir, vis)
+    end = time.perf_counter(), time.process_time()
+    torch.save(fused.contiguous(), keep)
+    elapsed, processor = ((b - a) / frames for a, b in zip(start, end, strict=True))
+    return {"elapsed": elapsed, "processor": processor}
+
+
+def compare(options: argparse.Namespace) -> None:
+    """A process for each run of each way, in turn; then the table."""
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        files = {way: Path(folder) / f"{way}.pt" for way in WAYS}
+        clip = ["--size", options.size, "--frames", str(options.frames), "--threads", str(options.threads)]
+        for turn in range(options.runs):
+            for way, file in files.items():
+                command = [sys.executable, __file__, "--one", way, "--keep", str(file), *clip]
+                waits = {} if way == "literal" else {"GOMP_SPINCOUNT": SPIN_COUNT}
+                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | waits)
+                found[way].append(json.loads(done.stdout))
+                print(f"turn {turn + 1}, {way}: {found[way][-1]}", file=sys.stderr, flush=True)
+        fused = {way: torch.load(file) for way, file in files.items()}
+    print(f"{options.size}, T = {options.frames}, {options.threads} threads, median of {options.runs}")
+    print("| | s/frame | faster | CPU s/frame | faster (CPU) | max error | PSNR dB |")
+    print("|---|---|---|---|---|---|---|")
+    base = medians(found["literal"])
+    for way, runs in found.items():
+        cells = [f"{t:.2f} | {base[clock] / t:.2f}x" for clock, t in medians(runs).items()]
+        error, psnr = distance(fused[way], fused["literal"])
+        print(f"| {way} | {' | '.join(cells)} | {error:.1e} | {psnr:.1f} |")
+
+
+def medians(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {clock: statistics.median(run[clock] for run in runs) for clock in runs[0]}
+
+
+def distance(fused: Tensor, exact: Tensor) -> tuple[float, float]:
+    """(Largest difference, PSNR in dB of the clamped clips)."""
+    noise = (fused.clamp(0, 1) - exact.clamp(0, 1)).square().mean().item()
+    return (fused - exact).abs().max().item(), -10 * math.log10(noise) if noise else math.inf
 
 
 @torch.no_grad()
@@ -95,7 +124,7 @@ def measure_memory(size: str, frames: int) -> None:
     state, (ir, vis) = published(), inputs(size, frames)
     print(f"{size}, T = {frames}: most bytes of tensors alive at once, weights and inputs not counted")
     peaks: dict[str, int] = {}
-    for variant in VARIANTS:
+    for variant in ("literal", "float32", "bfloat16"):
         run = runner(variant, state)
         peaks[variant] = peak_bytes(lambda run=run: run(ir, vis))
         each = peaks[variant] / ir[:, :, 0].numel()
@@ -105,17 +134,21 @@ def measure_memory(size: str, frames: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--size", default="320x240", help="WIDTHxHEIGHT, multiples of 16")
-    parser.add_argument("--frames", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--size", default="640x480", help="WIDTHxHEIGHT, multiples of 16")
+    parser.add_argument("--frames", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
+    parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)  # what `compare` starts
+    parser.add_argument("--keep", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.memory:
+    if options.one:
+        print(json.dumps(measure(options.one, options.size, options.frames, options.keep)))
+    elif options.memory:
         measure_memory(options.size, options.frames)
     else:
-        measure_time(options.size, options.frames, options.runs)
+        compare(options)
 
 
 if __name__ == "__main__":
