@@ -147,6 +147,12 @@ def test_metrics_lists_and_explains():
     listed = vfuse("metrics").stdout
     assert all(f"\n{entry.name} " in f"\n{listed}" for entry in METRICS if not entry.variant_of)
     assert all(preset.name in listed for preset in PRESETS)
+    lines = {line.split()[0]: line for line in listed.splitlines() if line.strip()}
+    for entry in (entry for entry in METRICS if not entry.variant_of):
+        assert f"  {entry.range} " in lines[entry.name]
+        assert f" {entry.over} " in lines[entry.name]
+        assert f" {entry.needs} " in lines[entry.name]
+        assert lines[entry.name].endswith(entry.source)
     facts = json.loads(vfuse("metrics", "--json").stdout)
     assert [row["name"] for row in facts["metrics"]] == METRICS.names()
     one = vfuse("metrics", "flowd").stdout

@@ -60,7 +60,10 @@ def notes(scores: Scores) -> list[str]:
     """Profile, marks, baselines, undefined values, repeated frames and split, in a line each."""
     clips, settings = scores.clips, scores.settings
     frames = sum(clip.num_frames for clip in clips)
-    lines = [f"{len(clips)} clip{'s' * (len(clips) > 1)}, {frames} frames, profile {settings['profile']}"]
+    counted = [
+        f"{number} {what}{'s' * (number != 1)}" for number, what in ((len(clips), "clip"), (frames, "frame"))
+    ]
+    lines = [f"{', '.join(counted)}, profile {settings['profile']}"]
     if len(scores.methods(trivial=False)) > 1:
         lines.append("* best, + second best; the trivial baselines behind the bar take no part")
     baseline = next((run for run in scores.runs if run.trivial), None)

@@ -61,7 +61,8 @@ def catalogue(entries: list[Metric], presets: dict[str, Any], profiles: dict[str
     wide = max(len(entry.name) for entry in main)
     ranges = max(len(entry.range) for entry in main)
     lines = [
-        f"{entry.name:{wide}} {ARROWS[entry.better]}  {entry.range:{ranges}}  {entry.over:10}  {entry.source}"
+        f"{entry.name:{wide}} {ARROWS[entry.better]}  {entry.range:{ranges}}  {entry.over:10}  "
+        f"{entry.needs:9}  {entry.source}"
         for entry in main
     ]
     lines += ["", "Other conventions of some of them, used by name or by profile:"]
