@@ -14,10 +14,11 @@ from _scenes import RATE, Scene, scene
 import vfuse.evaluate._reading as reading
 from vfuse.errors import InputError, PairError, UsageError
 from vfuse.evaluate import ClipFiles, ScoreOptions, Scores, evaluate
-from vfuse.metrics import Image, Sources, SourceStep, Step, choose, measure
+from vfuse.metrics import METRICS, Image, Sources, SourceStep, Step, choose, measure
 from vfuse.metrics._flow import DIS
 from vfuse.metrics._measure import of_step
 from vfuse.metrics._moment import TRIVIAL
+from vfuse.metrics._scores import Row, Run
 
 NAMES = ("mi", "ssim", "hot_target", "warp", "brightness_step", "brightness_spread")
 LABELS = ("mi", "ssim", "hot_target", "warp[dis]", "brightness_step", "brightness_spread")
@@ -249,3 +250,11 @@ def test_impossible_requests():
         options(unique=True, every=2)
     with pytest.raises(UsageError, match="trivial baseline"):
         ClipFiles(name="c", ir=Path("i"), vis=Path("v"), fused={"visible only": Path("f")})
+
+
+@pytest.mark.parametrize(("means", "spread"), [((0.3, 0.1 + 0.2), 0), ((0.3, 0.3 + 1e-9), 5e-10)])
+def test_spread_is_of_clips_and_not_of_rounding(means: tuple[float, float], spread: float):
+    rows = [(Row(frame=0, time=0, values={"mi": mean}, brightness=0),) for mean in means]
+    runs = [Run(clip=str(n), method="m", trivial=False, rows=row) for n, row in enumerate(rows)]
+    scores = Scores(metrics={"mi": METRICS["mi"]}, clips=(), runs=tuple(runs), settings={})
+    assert scores.summary("m", "mi").spread == pytest.approx(spread, rel=1e-3, abs=0)

@@ -187,7 +187,10 @@ def _read_pictures(info: VideoInfo, *, grey: bool, first: int, stop: int, levels
 
 def _images(info: VideoInfo, *, first: int, stop: int) -> Iterator[NDArray[np.uint8 | np.uint16]]:
     for index, path in islice(enumerate(info.files), first, stop):
-        pixels = read_image(path)
+        try:
+            pixels = read_image(path)
+        except InputError as error:
+            raise InputError(f"{error.what} (frame {index})", where=error.where, todo=error.todo) from error
         if pixels.shape[:2] != (info.height, info.width):
             raise _resized(info, index, f"{path.name} is {pixels.shape[1]}x{pixels.shape[0]}")
         yield pixels

@@ -11,6 +11,8 @@ from typing import Any
 from vfuse.metrics._registry import Metric, Value
 
 SCHEMA_VERSION = 1
+ROUNDING = 1e-12
+"""Relative differences below this come of the order of sums, not of the clips."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,11 @@ class Scores:
         defined = [mean for mean in means if mean is not None]
         if not defined:
             return None
+        mean = fmean(defined)
         spread = pstdev(defined) if all(map(math.isfinite, defined)) else math.nan
-        return Summary(mean=fmean(defined), spread=spread, clips=len(defined))
+        if spread < ROUNDING * abs(mean):
+            spread = 0.0
+        return Summary(mean=mean, spread=spread, clips=len(defined))
 
     def ranks(self, label: str) -> dict[str, int]:
         """Method to its place (1 is best, equal values share one) among those that are not trivial."""
