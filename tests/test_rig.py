@@ -84,7 +84,7 @@ def test_geometry_serves_other_recordings_of_the_same_size_only(
     assert rig.geometry_for(later, pair[1], where=path) == GEOMETRY
     with pytest.raises(PairError, match=r"another recording than .*later\.mkv"):
         rig.clocks_for(later, pair[1], where=path)
-    with pytest.raises(PairError, match="infrared of 64x48"):
+    with pytest.raises(PairError, match="made for infrared of 64x48"):
         rig.geometry_for(pair[1], pair[1], where=path)
 
 

@@ -174,6 +174,64 @@ def test_inspect_says_what_is_in_the_way(films: tuple[Path, Path]) -> None:
     assert "infrared second -0.8" in out or "infrared second -0.7" in out
 
 
+def test_inspect_advises_no_sync_that_would_refuse(films: tuple[Path, Path], tmp_path: Path) -> None:
+    frozen = write_video(tmp_path / "ir.mkv", [np.full((96, 128), 90, np.uint8)] * 60)
+    code, out, _ = run("inspect", frozen, films[1], "--model", "average", "--strict")
+    assert code == 4
+    assert "stands still from 0.00" in out
+    assert "give --sync SECONDS" in out
+    assert "use --sync auto" not in out
+
+
+def test_a_strict_inspect_stops_two_clips_of_different_scenes(tmp_path: Path) -> None:
+    ir = film(tmp_path / "ir.mkv", np.arange(60) / 25, infrared=True, rate=25)
+    rng = np.random.default_rng(0)
+    vis = write_video(tmp_path / "vis.mkv", [rng.integers(0, 255, (96, 128), np.uint8) for _ in range(60)])
+    code, out, _ = run("inspect", ir, vis, "--model", "average", "--strict")
+    assert code == 4
+    assert "same scene?" in out
+
+
+def test_fuse_of_what_does_not_move_needs_the_offset(tmp_path: Path) -> None:
+    still = [np.full((48, 64), 90, np.uint8)] * 20
+    ir, vis = write_video(tmp_path / "a.mkv", still), write_video(tmp_path / "b.mkv", still)
+    words = ("fuse", ir, vis, "-o", tmp_path / "out.mkv", "--model", "average", "--sync")
+    code, _, err = run(*words, "auto")
+    assert code == 4
+    assert "--sync SECONDS" in err
+    assert sorted(tmp_path.iterdir()) == [ir, vis]
+    code, _, err = run(*words, "none")
+    assert code == 0, err
+    code, _, err = run(*words, "0", "-y")
+    assert code == 0, err
+
+
+@pytest.mark.parametrize("option", ["--sync", "--align"])
+@pytest.mark.parametrize(
+    ("text", "said"), [("hello", "is no pair.json"), ('{"schema_version": 99}', "Update vfuse")]
+)
+def test_fuse_refuses_a_pair_file_it_cannot_read(
+    films: tuple[Path, Path], tmp_path: Path, option: str, text: str, said: str
+) -> None:
+    pair = tmp_path / "pair.json"
+    pair.write_text(text)
+    code, _, err = run("fuse", *films, "-o", tmp_path / "out.mkv", "--model", "average", option, pair)
+    assert code == 3
+    assert said in err
+    assert list(tmp_path.iterdir()) == [pair]
+
+
+def test_fuse_refuses_the_geometry_of_another_size(films: tuple[Path, Path], tmp_path: Path) -> None:
+    small = write_video(tmp_path / "small.mkv", [np.full((48, 64), 90, np.uint8)] * 3)
+    pair = tmp_path / "pair.json"
+    geometry = Geometry((1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0), 5, 50, 60, 1.0, 1.0, 1.0, 40.0, 1.0)
+    store(pair, probe(small), probe(films[1]), geometry=geometry, overwrite=False)
+    code, _, err = run("fuse", *films, "-o", tmp_path / "out.mkv", "--model", "average", "--align", pair)
+    assert code == 4
+    assert "made for infrared of 64x48" in err
+    assert sorted(tmp_path.iterdir()) == [pair, small]
+
+
 def test_fuse_pairs_by_the_clocks_and_refuses_a_canvas_alone(
     films: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -198,13 +198,16 @@ def _problems(
     if vis.grey and not ir.grey:
         problems.append("the visible is grey")
     a, b = ir.info, vis.info
+    found = sync is not None and sync.confident
     if a.num_frames != b.num_frames or (a.kind == b.kind == "video" and a.fps != b.fps):
         problems.append(
             f"{a.num_frames} frames at {float(a.fps):.5g} fps against {b.num_frames} at {float(b.fps):.5g}: "
-            "use --sync auto"
+            + ("use --sync auto" if found else "--sync auto would refuse, give --sync SECONDS")
         )
-    elif sync is not None and sync.confident and abs(sync.offset) > 0.5 / float(b.fps):
+    elif sync is not None and found and abs(sync.offset) > 0.5 / float(b.fps):
         problems.append(f"the recordings start {abs(sync.offset):.3f} s apart: use --sync auto")
+    if not found and (fit is None or not fit.trusted):
+        problems.append("neither motion nor view relates the two: do they show the same scene?")
     if fit is not None and fit.trusted:
         apart = abs(fit.scale - 1) / 2 + fit.shift + abs(np.radians(fit.rotation)) / 2
         if apart > _SHIFTED:

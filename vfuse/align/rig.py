@@ -117,7 +117,7 @@ class Rig:
         for name, source, info in (("infrared", self.ir, ir), ("visible", self.vis, vis)):
             if (source.width, source.height) != (info.width, info.height):
                 raise PairError(
-                    f"was made for a {name} of {source.width}x{source.height}, "
+                    f"was made for {name} of {source.width}x{source.height}, "
                     f"but {info.path} is {info.width}x{info.height}",
                     where=where,
                     todo="Align these inputs anew with vfuse align",
