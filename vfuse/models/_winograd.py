@@ -19,7 +19,7 @@ NEAR, FAR = 5 / 8, 4 / 3  # the finite points, with both signs
 TILE, READ = 4, 6  # rows that a tile makes, and reads
 BAND_VALUES = 5 << 18  # of each mixed row, held at a time; measured flat from half to twice of it
 FEWEST_PIXELS = 4096  # of a map; with fewer, the six products are too small to be quick
-FEWEST_CHANNELS = 48  # with fewer, read or made, mixing costs what it saves
+FEWEST_READ, FEWEST_MADE = 48, 32  # channels; with fewer, mixing costs what it saves
 
 Mixes = list[list[float]]
 
@@ -70,7 +70,8 @@ def faster(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == torch.float32
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
-        and min(weight.shape[:2]) >= FEWEST_CHANNELS
+        and weight.shape[0] >= FEWEST_MADE
+        and weight.shape[1] >= FEWEST_READ
         and x.shape[2] * x.shape[3] >= FEWEST_PIXELS
         and x.shape[2] % TILE == 0
         and x.shape[2] >= 2 * TILE
