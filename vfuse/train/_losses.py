@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vfuse.train._information import conditional_entropy
+from vfuse.train._warp import warping_error
 
 CHROMA_OFFSET = 128 / 255
 
@@ -38,6 +39,8 @@ class LossWeights:
             pixels, which the intensity term hardly counts).
         information: bits a pixel of either source that the fused clip leaves unsaid (ours; a pixelwise loss
             mixes two sources where it cannot choose, and a mixture tells less of both).
+        warp: fused frames against the ones before, moved along the motion of the clean visible (ours, after
+            Lai et al. 2018; what flickers or swims costs, what moves with the scene does not).
     """
 
     intensity: float = 15.0
@@ -51,6 +54,7 @@ class LossWeights:
     sharpness: float = 0.0
     targets: float = 0.0
     information: float = 0.0
+    warp: float = 0.0
 
 
 def fusion_losses(
@@ -82,6 +86,8 @@ def fusion_losses(
         * (variation(fused, clean_ir, steady) + variation(fused, clean_vis)),
         "steadiness": weights.steadiness * variation(brightness(fused), brightness(clean_vis)),
     }
+    if weights.warp > 0:
+        terms["warp"] = weights.warp * warping_error(fused, clean_vis)
     return {name: term for name, term in terms.items() if _weight(name, weights) > 0}
 
 

@@ -14,6 +14,7 @@
 | fidelity loss       | 10                  | 10                       | 25                          |
 | steadiness, sharpness, targets | absent   | absent                   | 200, 0.5, 8: see `_losses`  |
 | information         | absent              | absent                   | 3: see `_information`       |
+| warp                | absent              | absent                   | 600: see `_warp`            |
 | SSIM, second intens.| absent              | 1, 1                     | 13, 1                       |
 | degradation         | stored              | stored                   | stored, weaker, none, ours  |
 | flickering targets  | taught              | taught                   | not taught (`_flicker`)     |
@@ -97,6 +98,7 @@ DEFAULT = TrainConfig(
         sharpness=0.5,
         targets=8.0,
         information=3.0,
+        warp=600.0,
     ),
 )
 
