@@ -26,7 +26,7 @@ GOLDEN = {
     "variation_fused": 1.1724866699924148,
 }
 ALL = LossWeights(steadiness=1.0, sharpness=1.0, targets=1.0, information=1.0)
-OURS = ("steadiness", "sharpness", "information", "warp")  # terms that neither the paper nor the released code has
+OURS = ("steadiness", "sharpness", "information", "warp")  # neither the paper nor the released code has them
 PUBLISHED = [field.name for field in fields(LossWeights) if field.name not in OURS]
 GRADIENTS = {"fused": 1.3486459285472734, "ir": 0.7540988288490631, "vis": 0.698110502940571}
 
