@@ -162,6 +162,7 @@ def test_inspect_says_what_is_in_the_way(films: tuple[Path, Path]) -> None:
     assert code == 0, err
     said = json.loads(out)
     assert (said["ir"]["frames"], said["vis"]["frames"]) == (120, 300)
+    assert said["vis"]["first_timestamp"] == 0
     assert any("--sync auto" in problem for problem in said["problems"])
     assert said["output"]["frames"] == pytest.approx(280, abs=3)
     assert said["thermal"]["palette"] == "gray"

@@ -149,6 +149,7 @@ def _input(found: Finding) -> dict[str, Any]:
         "height": info.height,
         "frames": info.num_frames,
         "counted": info.counted,
+        "first_timestamp": info.origin,
         "seconds": info.duration,
         "fps": str(info.fps),
         "vfr": info.vfr,
