@@ -15,6 +15,7 @@ from vfuse.cli.main import app
 from vfuse.download import Digest
 from vfuse.models import MODELS
 from vfuse.models._weights import choose, user_dir
+from vfuse.pipeline import DEFAULT_MODEL
 
 
 @pytest.fixture
@@ -111,7 +112,11 @@ def test_failures_are_one_line(home: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_models_lists_every_network() -> None:
     text = vfuse("models").stdout
     rows = json.loads(vfuse("models", "--json").stdout)["models"]
-    assert [row["name"] for row in rows] == MODELS.names()
+    names = [row["name"] for row in rows]
+    assert sorted(names) == sorted(MODELS.names())
+    assert names[0] == DEFAULT_MODEL
+    networks = [row["params"] > 0 for row in rows]
+    assert networks == sorted(networks, reverse=True)  # baselines last
     assert all(f"{name}:" in text for name in MODELS.names())
     entry = json.loads(vfuse("models", "videofusion", "--json").stdout)
     assert (entry["params"], entry["window"], entry["restores"]) == (6_749_526, 7, True)
