@@ -32,9 +32,9 @@ REFERENCES = {
     "sea-raft": (-8.867637, 35.647692, 15.965971, 2.427942, -5.635827, 4.793523),  # ptlflow 0.4.2
     "sea-raft-s": (2.201064, 2.730981, 1.345258, -1.217898, 1.117504, -0.1441746),  # ptlflow 0.4.2
 }
-# Of single values. SEA-RAFT's flow of 36 pixels by generated weights blows rounding up: float64 is 0.1 away
-# from the reference, float32 on a CPU with AVX2 only 0.5.
-ROUNDING = {"sea-raft": 0.8}
+# How far mean and spread may be off, relatively, and a single value. SEA-RAFT's flow of 36 pixels by generated
+# weights blows rounding up: a value is 0.1 away from the reference in float64, on a CPU with AVX2 only 0.5.
+EXACT, ROUNDING = (1e-3, 1e-3), {"sea-raft": (3e-3, 0.8)}
 
 
 @pytest.fixture(autouse=True)
@@ -98,9 +98,10 @@ def test_each_network_gives_the_numbers_of_its_public_implementation(entry: Inst
         assert found.shape == (128, 136, 2)
     else:
         found = feature_network(entry.name, file).of(picture(60, 72))
+    whole, single = ROUNDING.get(entry.name, EXACT)
     mean, spread, *values = facts(found)
-    assert [mean, spread] == pytest.approx(REFERENCES[entry.name][:2], rel=3e-3)
-    assert values == pytest.approx(REFERENCES[entry.name][2:], rel=1e-3, abs=ROUNDING.get(entry.name, 1e-3))
+    assert [mean, spread] == pytest.approx(REFERENCES[entry.name][:2], rel=whole, abs=1e-3)
+    assert values == pytest.approx(REFERENCES[entry.name][2:], rel=1e-3, abs=single)
 
 
 @pytest.mark.parametrize("name", ["raft", "sea-raft-s"])
