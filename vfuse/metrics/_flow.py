@@ -16,12 +16,16 @@ FLOW_SIDE = 16
 """Smallest height and width that the built-in flow can match."""
 
 
-def _dis(first: Bytes, second: Bytes) -> Field:
+def dis_of_grey(first: Bytes, second: Bytes) -> Field:
+    """Where each pixel of the first goes in the second, both grey (H, W), as x and y (H, W, 2) in pixels."""
     # made anew for each call: it is not safe to share between threads
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (first, second)]
     unguided: Any = None  # an array here would be taken for a first guess
-    return np.asarray(method.calc(grey[0], grey[1], unguided), dtype=np.float32)
+    return np.asarray(method.calc(first, second, unguided), dtype=np.float32)
+
+
+def _dis(first: Bytes, second: Bytes) -> Field:
+    return dis_of_grey(*(np.asarray(cv2.cvtColor(x, cv2.COLOR_RGB2GRAY), np.uint8) for x in (first, second)))
 
 
 DIS = Flow(name="dis", between=_dis)

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PRESET = cv2.DISOPTICAL_FLOW_PRESET_FAST
-SMALLEST = 16  # pixels a side that the flow needs
+from vfuse.metrics._flow import FLOW_SIDE, dis_of_grey
 
 
 def warping_error(fused: Tensor, clean_vis: Tensor) -> Tensor:
@@ -25,7 +23,7 @@ def warping_error(fused: Tensor, clean_vis: Tensor) -> Tensor:
         fused: (B, T, C, H, W) in [0, 1].
         clean_vis: the clip whose motion counts, (B, T, 3, H, W) in [0, 1].
     """
-    if fused.shape[1] < 2 or min(fused.shape[-2:]) < SMALLEST:
+    if fused.shape[1] < 2 or min(fused.shape[-2:]) < FLOW_SIDE:
         return fused.new_zeros(())
     places = sampling_grid(clean_vis)
     moved = F.grid_sample(
@@ -38,12 +36,7 @@ def sampling_grid(clip: Tensor) -> Tensor:
     """Where each pixel of the frames from the second on was one frame before: (B * (T - 1), H, W, 2)."""
     height, width = clip.shape[-2:]
     grey = (clip.detach().mean(2).clamp(0, 1) * 255).round().byte().cpu().numpy()
-    flow = np.stack([backward_flow(now, then) for one in grey for then, now in pairwise(one)])
+    flow = np.stack([dis_of_grey(now, then) for one in grey for then, now in pairwise(one)])
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     places = torch.stack([x, y], dim=-1) + torch.from_numpy(flow)
     return (places / torch.tensor([width - 1, height - 1]) * 2 - 1).to(clip)
-
-
-def backward_flow(now: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """Motion from `now` to `then`, both grey uint8 (H, W), in pixels, (H, W, 2) as x and y."""
-    return cv2.DISOpticalFlow.create(PRESET).calc(now, then, None)  # type: ignore[call-overload]
