@@ -16,9 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,10 +23,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from _turns import in_turn
 from torch import Tensor
 
 from vfuse.allocator import keep_freed_memory
-from vfuse.cli.main import SPIN_COUNT
 from vfuse.models.temcoco import TemCoCo, convert_published
 
 TESTS = Path(__file__).parents[1] / "tests"
@@ -87,30 +84,18 @@ def measure(way: str, size: str, frames: int, keep: Path) -> dict[str, float]:
 
 def compare(options: argparse.Namespace) -> None:
     """A process for each run of each way, in turn; then the table."""
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    clip = ["--size", options.size, "--frames", str(options.frames), "--threads", str(options.threads)]
     with tempfile.TemporaryDirectory() as folder:
-        files = {way: Path(folder) / f"{way}.pt" for way in WAYS}
-        clip = ["--size", options.size, "--frames", str(options.frames), "--threads", str(options.threads)]
-        for turn in range(options.runs):
-            for way, file in files.items():
-                command = [sys.executable, __file__, "--one", way, "--keep", str(file), *clip]
-                waits = {} if way == "literal" else {"GOMP_SPINCOUNT": SPIN_COUNT}
-                done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | waits)
-                found[way].append(json.loads(done.stdout))
-                print(f"turn {turn + 1}, {way}: {found[way][-1]}", file=sys.stderr, flush=True)
-        fused = {way: torch.load(file) for way, file in files.items()}
+        found = in_turn(__file__, WAYS, clip, turns=options.runs, folder=Path(folder))
+        fused = {way: torch.load(f"{folder}/{way}.pt") for way in WAYS}
     print(f"{options.size}, T = {options.frames}, {options.threads} threads, median of {options.runs}")
     print("| | s/frame | faster | CPU s/frame | faster (CPU) | max error | PSNR dB |")
     print("|---|---|---|---|---|---|---|")
-    base = medians(found["literal"])
-    for way, runs in found.items():
-        cells = [f"{t:.2f} | {base[clock] / t:.2f}x" for clock, t in medians(runs).items()]
+    base = found["literal"]
+    for way, times in found.items():
+        cells = [f"{t:.2f} | {base[clock] / t:.2f}x" for clock, t in times.items()]
         error, psnr = distance(fused[way], fused["literal"])
         print(f"| {way} | {' | '.join(cells)} | {error:.1e} | {psnr:.1f} |")
-
-
-def medians(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {clock: statistics.median(run[clock] for run in runs) for clock in runs[0]}
 
 
 def distance(fused: Tensor, exact: Tensor) -> tuple[float, float]:

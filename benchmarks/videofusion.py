@@ -17,20 +17,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import resource
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from _turns import in_turn
 from torch import Tensor
 
 from vfuse.allocator import keep_freed_memory
-from vfuse.cli.main import SPIN_COUNT
 from vfuse.models._rounding import round_kernels
 from vfuse.models.videofusion import SMALL, VideoFusion, convert_published
 
@@ -109,21 +106,8 @@ def peak_memory() -> float:
 def compare(args: argparse.Namespace) -> dict[str, dict[str, float]]:
     """All ways in turn, `repeats` times over, then how far their outputs are apart."""
     clip = ["--size", args.size, "--frames", str(args.frames), "--threads", str(args.threads)]
-    found: dict[str, list[dict[str, float]]] = {way: [] for way in args.ways}
     with tempfile.TemporaryDirectory() as folder:
-        for turn in range(args.repeats):
-            for way in args.ways:
-                keep = ["--keep", f"{folder}/{way}.pt"] if turn == 0 else []
-                command = [sys.executable, __file__, "--one", way, *clip, *keep]
-                waits = {} if way == "literal" else {"GOMP_SPINCOUNT": SPIN_COUNT}
-                done = subprocess.run(command, check=True, capture_output=True, env=os.environ | waits)
-                run = json.loads(done.stdout)
-                print(f"turn {turn + 1}, {way}: {run}", file=sys.stderr, flush=True)
-                found[way].append(run)
-        rows = {
-            way: {name: statistics.median(run[name] for run in runs) for name in runs[0]}
-            for way, runs in found.items()
-        }
+        rows = in_turn(__file__, args.ways, clip, turns=args.repeats, folder=Path(folder))
         for way, row in rows.items():
             if "literal" in rows and way not in LITERAL and not way.startswith("s-"):
                 row |= distance(Path(folder) / f"{way}.pt", Path(folder) / "literal.pt")
