@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from vfuse.cli._table import counted
 from vfuse.evaluate import Scores
 from vfuse.metrics import Metric
 
@@ -60,10 +61,7 @@ def notes(scores: Scores) -> list[str]:
     """Profile, marks, baselines, undefined values, repeated frames and split, in a line each."""
     clips, settings = scores.clips, scores.settings
     frames = sum(clip.num_frames for clip in clips)
-    counted = [
-        f"{number} {what}{'s' * (number != 1)}" for number, what in ((len(clips), "clip"), (frames, "frame"))
-    ]
-    lines = [f"{', '.join(counted)}, profile {settings['profile']}"]
+    lines = [f"{counted(len(clips), 'clip')}, {counted(frames, 'frame')}, profile {settings['profile']}"]
     if len(scores.methods(trivial=False)) > 1:
         lines.append("* best, + second best; the trivial baselines behind the bar take no part")
     baseline = next((run for run in scores.runs if run.trivial), None)

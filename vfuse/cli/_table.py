@@ -19,3 +19,8 @@ def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 def cell(value: float | int | None) -> str:
     """Three digits behind the point; a dash where there is no value."""
     return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things, in the singular or the plural."""
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -11,6 +11,7 @@ import typer
 from vfuse.cli import _options as o
 from vfuse.cli._clip_cache import Cache, SkipBad, load_clips, parse
 from vfuse.cli._console import Console
+from vfuse.cli._table import counted
 from vfuse.errors import InputError, PairError, UsageError
 
 if TYPE_CHECKING:
@@ -87,9 +88,10 @@ def check(data: DataSet, as_json: o.AsJson = False) -> None:
         {"schema_version": 1, **_as_json(report)}, "\n".join([f"{root}: {_here(report)}", *report.problems])
     )
     if report.problems:
-        what = f"{len(report.problems)} problem{'s' * (len(report.problems) > 1)}"
         kind = PairError if report.clips else InputError
-        raise kind(what, where=root, todo="See the list on standard output")
+        raise kind(
+            counted(len(report.problems), "problem"), where=root, todo="See the list on standard output"
+        )
 
 
 def cache(
