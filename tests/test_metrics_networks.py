@@ -32,7 +32,7 @@ REFERENCES = {
     "sea-raft": (-8.867637, 35.647692, 15.965971, 2.427942, -5.635827, 4.793523),  # ptlflow 0.4.2
     "sea-raft-s": (2.201064, 2.730981, 1.345258, -1.217898, 1.117504, -0.1441746),  # ptlflow 0.4.2
 }
-# How far mean and spread may be off, relatively, and a single value. SEA-RAFT's flow of 36 pixels by generated
+# How far mean and spread may be off, relatively, and a single value. SEA-RAFT's flow of 36 pixels by such
 # weights blows rounding up: a value is 0.1 away from the reference in float64, on a CPU with AVX2 only 0.5.
 EXACT, ROUNDING = (1e-3, 1e-3), {"sea-raft": (3e-3, 0.8)}
 
